@@ -1,0 +1,153 @@
+//! The bridge's query API, `/query/*`: what the functions ask. Every call is a GET with a bearer token; parameters travel
+//! in the query string.
+
+use serde::{Deserialize, Serialize};
+
+use crate::StoredMessage;
+
+/// One conversation's page: [`ConversationParams`] to [`Page`].
+pub const CONVERSATION: &str = "/query/conversation";
+/// One user's messages: [`TimelineParams`] to [`Page`].
+pub const TIMELINE: &str = "/query/timeline";
+/// A count: [`CountParams`] to [`Count`].
+pub const COUNT: &str = "/query/count";
+/// One message's state: [`MessageParams`] to [`MessageState`], 404 if neither stored nor dead-lettered.
+pub const MESSAGE: &str = "/query/message";
+/// What the bridge is connected to: [`BridgeStatus`], always 200.
+pub const STATUS: &str = "/query/status";
+
+/// Order of a page by `seq`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Oldest first.
+    #[default]
+    Asc,
+    /// Newest first.
+    Desc,
+}
+
+/// Which messages of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversationParams {
+    /// One user.
+    pub user1: String,
+    /// The other.
+    pub user2: String,
+    /// Most messages.
+    pub limit: u32,
+    /// Only `seq` above this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<i64>,
+    /// The `limit` messages next below this `seq`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<i64>,
+    /// The order shown.
+    #[serde(default)]
+    pub order: Order,
+}
+
+/// Which messages of a user, newest first by (timestamp, id as text).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineParams {
+    /// The user.
+    pub user: String,
+    /// Most messages.
+    pub limit: u32,
+    /// Only messages below this id, by (its milliseconds, its text).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+}
+
+/// What to count; `user2` needs `user1`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountParams {
+    /// One user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user1: Option<String>,
+    /// The other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user2: Option<String>,
+}
+
+/// Which message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageParams {
+    /// Its id.
+    pub id: String,
+}
+
+/// A page of messages.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Page {
+    /// The messages, in the asked order.
+    pub messages: Vec<StoredMessage>,
+    /// Whether messages lie beyond this page in the direction of reading.
+    pub more: bool,
+}
+
+/// A count.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Count {
+    /// Messages.
+    pub count: u64,
+}
+
+/// Where a message stands once it has left the outbox.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum MessageState {
+    /// In MongoDB by a majority.
+    Stored {
+        /// The message with its place.
+        message: StoredMessage,
+        /// Its hops.
+        hops: StoredHops,
+    },
+    /// In the dead-letter topic.
+    DeadLettered {
+        /// Why.
+        reason: String,
+        /// When, Unix milliseconds.
+        at: i64,
+    },
+}
+
+/// Time and place of each hop of a stored message; times are Unix milliseconds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredHops {
+    /// Accepted by the outbox.
+    pub accepted_at: i64,
+    /// Appended to Kafka's log.
+    pub published_at: i64,
+    /// Written to MongoDB.
+    pub stored_at: i64,
+    /// Kafka's topic.
+    pub topic: String,
+    /// Kafka's partition.
+    pub partition: i32,
+    /// Kafka's offset.
+    pub offset: i64,
+}
+
+/// One dependency of the bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dependency {
+    /// It answered lately.
+    Connected,
+    /// It did not.
+    Disconnected,
+}
+
+/// What the bridge is connected to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BridgeStatus {
+    /// Kafka.
+    pub kafka: Dependency,
+    /// MongoDB.
+    pub mongodb: Dependency,
+    /// What an operator should know: log gaps, dead letters, a replaced outbox, a stopped partition.
+    pub notes: Vec<String>,
+}
