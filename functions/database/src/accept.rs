@@ -1,0 +1,121 @@
+//! Accepting: the one statement that makes messages, their keys and the counters durable together.
+
+use serde::Serialize;
+use wiber_model::Message;
+
+use crate::{Connection, Database, Error, Value};
+
+/// What a row costs besides its text: columns, indexes and page overhead, in bytes.
+const ROW_OVERHEAD_BYTES: i64 = 160;
+
+/// The outbox's bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Most messages and idempotency keys together.
+    pub rows_max: i64,
+    /// Most bytes of both.
+    pub bytes_max: i64,
+}
+
+/// One message on its way into the outbox.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The message's id.
+    pub message_id: String,
+    /// The message as JSON, which becomes the record's value byte for byte.
+    pub json: String,
+    /// When it was accepted, Unix milliseconds.
+    pub accepted_at: i64,
+    /// Idempotency key and the sender it belongs to.
+    pub key: Option<(String, String)>,
+    /// The sender's request id.
+    pub request_id: String,
+    /// The sender's trace context.
+    pub traceparent: String,
+}
+
+impl Entry {
+    /// An entry for `message`.
+    ///
+    /// # Errors
+    /// If the message cannot be written as JSON, which does not happen for a valid one.
+    pub fn new(message: &Message, key: Option<String>, request_id: &str, traceparent: &str) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            message_id: message.message_id.to_string(),
+            json: serde_json::to_string(message)?,
+            accepted_at: message.timestamp,
+            key: key.map(|key| (message.from_user.clone(), key)),
+            request_id: request_id.to_owned(),
+            traceparent: traceparent.to_owned(),
+        })
+    }
+
+    fn bytes(&self) -> i64 {
+        i64::try_from(self.json.len() + self.request_id.len() + self.traceparent.len()).unwrap_or(i64::MAX) + ROW_OVERHEAD_BYTES
+    }
+
+    /// What the entry adds to the outbox: rows and bytes, the key's included.
+    fn cost(&self) -> (i64, i64) {
+        let copies = 1 + i64::from(self.key.is_some());
+        (copies, copies * self.bytes())
+    }
+}
+
+/// An entry as the statement reads it. The message is a text within the text: SQLite before 3.45 cuts a JSON string at
+/// an escaped NUL, and as a text of its own the escape never reaches its parser.
+#[derive(Serialize)]
+struct Item<'a> {
+    id: &'a str,
+    message: &'a str,
+    request: &'a str,
+    trace: &'a str,
+    at: i64,
+    bytes: i64,
+    user: Option<&'a str>,
+    key: Option<&'a str>,
+    /// Rows and bytes of this and all earlier items of the statement: the bound holds for each item on its own.
+    rows_sum: i64,
+    bytes_sum: i64,
+}
+
+const ACCEPT: &str = "INSERT INTO outbox (message_id, message, request_id, traceparent, accepted_at, bytes, key_user, key)
+    SELECT e.value ->> 'id', e.value ->> 'message', e.value ->> 'request', e.value ->> 'trace', e.value ->> 'at',
+           e.value ->> 'bytes', e.value ->> 'user', e.value ->> 'key'
+    FROM counters AS c, json_each(?1) AS e
+    WHERE c.messages + c.keys + (e.value ->> 'rows_sum') <= ?2 AND c.bytes + (e.value ->> 'bytes_sum') <= ?3
+    ORDER BY e.key
+    RETURNING message_id";
+
+impl<C: Connection> Database<C> {
+    /// Makes the entries durable, in their order, and returns the ids of those that were inserted. An entry is left out
+    /// if its key is taken or the outbox is full; all of the rest is committed and fsynced, or nothing is.
+    ///
+    /// # Errors
+    /// See [`Error::nothing_written`].
+    pub async fn accept(&self, entries: &[Entry], bounds: Bounds) -> Result<Vec<String>, Error> {
+        let (mut rows_sum, mut bytes_sum) = (0_i64, 0_i64);
+        let items: Vec<Item<'_>> = entries
+            .iter()
+            .map(|entry| {
+                let (rows, bytes) = entry.cost();
+                rows_sum = rows_sum.saturating_add(rows);
+                bytes_sum = bytes_sum.saturating_add(bytes);
+                Item {
+                    id: &entry.message_id,
+                    message: &entry.json,
+                    request: &entry.request_id,
+                    trace: &entry.traceparent,
+                    at: entry.accepted_at,
+                    bytes: entry.bytes(),
+                    user: entry.key.as_ref().map(|(user, _)| user.as_str()),
+                    key: entry.key.as_ref().map(|(_, key)| key.as_str()),
+                    rows_sum,
+                    bytes_sum,
+                }
+            })
+            .collect();
+        let json = serde_json::to_string(&items).map_err(|e| Error::Unavailable(e.to_string()))?;
+        let rows = self.run(ACCEPT, &[Value::Text(json), bounds.rows_max.into(), bounds.bytes_max.into()]).await?;
+        Ok(rows.into_iter().filter_map(|row| row.into_iter().next()).map(Value::into_text).collect())
+    }
+}

@@ -1,0 +1,149 @@
+//! What the bridge does with the outbox: lease, read, mark, settle. Each is one statement that may be repeated.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use wiber_model::MessageId;
+use wiber_model::outbox::{LEASE_MS_MAX, PublishedRow, READ_BYTES_MAX, Row, RowRef, Which};
+
+use crate::{Connection, Database, Error, Value};
+
+/// The lease as a statement sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Lease<'a> {
+    /// Who asks.
+    pub holder: &'a str,
+    /// The wall clock, Unix milliseconds.
+    pub now_ms: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PackedRow {
+    position: i64,
+    message: String,
+    request_id: String,
+    traceparent: String,
+}
+
+// Rows travel packed into one text: a row a time costs Spin a stream item and a task switch each.
+const READ: &str = "SELECT json_group_array(json_object(
+        'position', position, 'message', message, 'requestId', request_id, 'traceparent', traceparent))
+    FROM (SELECT position, message, request_id, traceparent FROM outbox WHERE FILTER position > ?1 ORDER BY position LIMIT ?2)";
+
+pub(crate) const PUBLISHED: &str = "UPDATE outbox SET state = 1, partition = e.value ->> 'partition', log_offset = e.value ->> 'offset',
+        published_at = e.value ->> 'publishedAt'
+    FROM json_each(?1) AS e
+    WHERE outbox.position = e.value ->> 'position' AND outbox.message_id = e.value ->> 'messageId' AND outbox.state = 0";
+
+pub(crate) const UNSETTLED: &str = "SELECT json_group_array(json_object('position', position, 'messageId', message_id))
+    FROM (SELECT position, message_id FROM outbox WHERE state = 1 AND position > ?1 ORDER BY position LIMIT ?2)";
+
+// A replaced file may hold another message at the same position, hence both columns.
+pub(crate) const SETTLE: &str = "DELETE FROM outbox
+    WHERE position IN (SELECT e.value ->> 'position' FROM json_each(?1) AS e)
+    AND message_id IN (SELECT e.value ->> 'messageId' FROM json_each(?1) AS e)";
+
+impl<C: Connection> Database<C> {
+    /// Takes or renews the lease for `ttl_ms`. A lease that ends further ahead than any lease may is a clock that
+    /// jumped back, and counts as ended.
+    ///
+    /// # Errors
+    /// Whatever SQLite says. `Ok(false)`: another holds it.
+    pub async fn lease(&self, lease: Lease<'_>, ttl_ms: u64) -> Result<bool, Error> {
+        const SQL: &str = "INSERT INTO lease VALUES (1, ?1, ?2 + ?3)
+            ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+            WHERE lease.holder = excluded.holder OR lease.expires_at <= ?2 OR lease.expires_at > ?2 + ?4
+            RETURNING id";
+        let ttl = i64::try_from(ttl_ms.min(LEASE_MS_MAX)).unwrap_or(i64::MAX);
+        let longest = i64::try_from(LEASE_MS_MAX).unwrap_or(i64::MAX);
+        let rows = self.run(SQL, &[lease.holder.into(), lease.now_ms.into(), ttl.into(), longest.into()]).await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// Gives the lease up, if `holder` has it.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub async fn release(&self, holder: &str) -> Result<u64, Error> {
+        self.run("DELETE FROM lease WHERE holder = ?1", &[holder.into()]).await?;
+        Ok(self.changes().await)
+    }
+
+    /// Whether `lease.holder` may read now.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub async fn holds_lease(&self, lease: Lease<'_>) -> Result<bool, Error> {
+        const SQL: &str = "SELECT count(*) FROM lease WHERE holder = ?1 AND expires_at > ?2";
+        Ok(self.one(SQL, &[lease.holder.into(), lease.now_ms.into()]).await?.integer() == 1)
+    }
+
+    /// Rows above `after`, in position order, at most `limit` and about [`READ_BYTES_MAX`] bytes.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub async fn read(&self, which: Which, after: i64, limit: u32) -> Result<Vec<Row>, Error> {
+        let filter = match which {
+            Which::Unpublished => "state = 0 AND",
+            Which::Unsettled => "",
+        };
+        let packed = self.one(&READ.replace("FILTER", filter), &[after.into(), i64::from(limit).into()]).await?.into_text();
+        let mut rows: Vec<PackedRow> = serde_json::from_str(&packed).map_err(damaged)?;
+        rows.sort_unstable_by_key(|row| row.position);
+        let mut bytes = 0;
+        rows.into_iter()
+            .take_while(|row| {
+                let first = bytes == 0;
+                bytes += row.message.len();
+                first || bytes <= READ_BYTES_MAX
+            })
+            .map(|row| {
+                let message = RawValue::from_string(row.message).map_err(damaged)?;
+                Ok(Row { position: row.position, message, request_id: row.request_id, traceparent: row.traceparent })
+            })
+            .collect()
+    }
+
+    /// Marks rows as published; returns how many were not yet.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub async fn published(&self, rows: &[PublishedRow]) -> Result<u64, Error> {
+        self.change(PUBLISHED, rows).await
+    }
+
+    /// Published rows above `after` that are not settled, in position order.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub async fn unsettled(&self, after: i64, limit: u32) -> Result<Vec<RowRef>, Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Packed {
+            position: i64,
+            message_id: MessageId,
+        }
+        let packed = self.one(UNSETTLED, &[after.into(), i64::from(limit).into()]).await?.into_text();
+        let mut rows: Vec<Packed> = serde_json::from_str(&packed).map_err(damaged)?;
+        rows.sort_unstable_by_key(|row| row.position);
+        Ok(rows.into_iter().map(|row| RowRef { position: row.position, message_id: row.message_id }).collect())
+    }
+
+    /// Frees exact rows; returns how many were still there.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub async fn settle(&self, rows: &[RowRef]) -> Result<u64, Error> {
+        self.change(SETTLE, rows).await
+    }
+
+    async fn change(&self, sql: &str, rows: &[impl serde::Serialize]) -> Result<u64, Error> {
+        let json = serde_json::to_string(rows).map_err(|e| Error::Unavailable(e.to_string()))?;
+        self.run(sql, &[Value::Text(json)]).await?;
+        Ok(self.changes().await)
+    }
+}
+
+fn damaged(error: serde_json::Error) -> Error {
+    Error::Damaged(format!("a row does not hold a message ({error})"))
+}

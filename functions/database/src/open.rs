@@ -1,0 +1,218 @@
+//! Opening the outbox: a 200 is only given on a database that keeps its promise, so the promise is checked here.
+
+use crate::{Connection, Error, Value, schema};
+
+/// Longest that one statement waits for other connections' locks.
+const BUSY_MS_MAX: u64 = 5_000;
+/// Pause between two tries. SQLite's own busy wait would block every request of the instance, and sleeps far longer
+/// than a commit takes.
+const BUSY_PAUSE_MICROS: u64 = 300;
+
+/// The setting `outbox_journal`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum JournalSetting {
+    /// WAL where this SQLite has the WAL-reset fix, else TRUNCATE.
+    #[default]
+    Auto,
+    /// WAL in any case; readiness says so where the fix is missing.
+    Wal,
+    /// TRUNCATE in any case.
+    Truncate,
+}
+
+impl JournalSetting {
+    /// Reads the setting.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "auto" => Some(Self::Auto),
+            "wal" => Some(Self::Wal),
+            "truncate" => Some(Self::Truncate),
+            _ => None,
+        }
+    }
+
+    fn mode(self, version: &str) -> &'static str {
+        match self {
+            Self::Wal => "wal",
+            Self::Truncate => "truncate",
+            Self::Auto if wal_is_safe(version) => "wal",
+            Self::Auto => "truncate",
+        }
+    }
+}
+
+/// Whether this SQLite has the fix for the WAL-reset bug, with which two connections that write and checkpoint at once
+/// could lose committed rows: 3.51.3, 3.50.7, 3.44.6, and later ones of those lines.
+#[must_use]
+pub(crate) fn wal_is_safe(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    match (next(), next(), next()) {
+        (3, 44, patch) => patch >= 6,
+        (3, 50, patch) => patch >= 7,
+        (3, 51, patch) => patch >= 3,
+        (3, minor, _) => minor > 51,
+        (major, ..) => major > 3,
+    }
+}
+
+/// An open outbox: a connection that was judged, used by one task at a time.
+pub struct Database<C> {
+    connection: C,
+    outbox_id: String,
+    journal: String,
+    note: Option<String>,
+}
+
+impl<C: Connection> Database<C> {
+    /// Opens the outbox for writing: `synchronous=FULL`, the journal mode that is safe on this SQLite, the schema made
+    /// or brought up to date.
+    ///
+    /// # Errors
+    /// [`Error::NotDurable`] unless the database is a file and both settings read back; whatever SQLite says.
+    pub async fn open(connection: C, setting: JournalSetting) -> Result<Self, Error> {
+        let mut this = Self { connection, outbox_id: String::new(), journal: String::new(), note: None };
+        this.run("PRAGMA busy_timeout=0", &[]).await?;
+        this.require_file().await?;
+        this.set_journal(setting).await?;
+        this.run("PRAGMA synchronous=FULL", &[]).await?;
+        let synchronous = this.one("PRAGMA synchronous", &[]).await?.integer();
+        if synchronous != 2 {
+            return Err(Error::NotDurable(format!("synchronous reads back as {synchronous} instead of 2 (FULL)")));
+        }
+        schema::migrate(&this).await?;
+        this.outbox_id = schema::outbox_id(&this).await?;
+        Ok(this)
+    }
+
+    /// Opens the outbox for reading only: `query_only=ON`, so that this connection can never write.
+    ///
+    /// # Errors
+    /// [`Error::NotDurable`] where no writer could promise durability either; whatever SQLite says.
+    pub async fn open_read_only(connection: C, setting: JournalSetting) -> Result<Self, Error> {
+        let mut this = Self { connection, outbox_id: String::new(), journal: String::new(), note: None };
+        this.run("PRAGMA query_only=ON", &[]).await?;
+        this.run("PRAGMA busy_timeout=0", &[]).await?;
+        this.require_file().await?;
+        this.journal = this.one("PRAGMA journal_mode", &[]).await?.into_text();
+        let version = this.one("SELECT sqlite_version()", &[]).await?.into_text();
+        if this.journal == "wal" && setting.mode(&version) != "wal" {
+            return Err(Error::NotDurable(format!("the file is in WAL mode, which is not safe on SQLite {version}")));
+        }
+        this.outbox_id = if schema::is_made(&this).await? { schema::outbox_id(&this).await? } else { String::new() };
+        this.note_unsafe_wal(&version);
+        Ok(this)
+    }
+
+    async fn require_file(&self) -> Result<(), Error> {
+        let rows = self.run("PRAGMA database_list", &[]).await?;
+        let is_file = rows.into_iter().any(|mut row| {
+            let file = row.pop().map(Value::into_text).unwrap_or_default();
+            row.pop().map(Value::into_text).as_deref() == Some("main") && !file.is_empty()
+        });
+        if is_file { Ok(()) } else { Err(Error::NotDurable("the database is in memory; give it a path in runtime-config.toml".into())) }
+    }
+
+    async fn set_journal(&mut self, setting: JournalSetting) -> Result<(), Error> {
+        let version = self.one("SELECT sqlite_version()", &[]).await?.into_text();
+        let wanted = setting.mode(&version);
+        let present = self.one("PRAGMA journal_mode", &[]).await?.into_text();
+        if present == wanted {
+            self.journal = present;
+        } else {
+            // Leaving or entering WAL needs the file alone, so another process that has it open keeps its mode.
+            let result = self.one(&format!("PRAGMA journal_mode={wanted}"), &[]).await;
+            self.journal = match result {
+                Ok(mode) => mode.into_text(),
+                Err(Error::Busy) => present,
+                Err(other) => return Err(other),
+            };
+        }
+        if self.journal != wanted {
+            let journal = &self.journal;
+            return Err(Error::NotDurable(format!(
+                "the file is in journal mode {journal}, which SQLite {version} may not use here, and another process keeps it open"
+            )));
+        }
+        self.note_unsafe_wal(&version);
+        Ok(())
+    }
+
+    fn note_unsafe_wal(&mut self, version: &str) {
+        if self.journal == "wal" && !wal_is_safe(version) {
+            self.note = Some(format!("the outbox is forced into WAL mode on SQLite {version}, which lacks the WAL-reset fix"));
+        }
+    }
+
+    /// The random id that the file got when it was made; empty where a reader finds a file without schema.
+    #[must_use]
+    pub fn outbox_id(&self) -> &str {
+        &self.outbox_id
+    }
+
+    /// The journal mode in force.
+    #[must_use]
+    pub fn journal(&self) -> &str {
+        &self.journal
+    }
+
+    /// What an operator should know about how the outbox is opened.
+    #[must_use]
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// Waits outside SQLite.
+    pub async fn pause(&self, micros: u64) {
+        self.connection.pause(micros).await;
+    }
+
+    /// Milliseconds of a clock that never jumps.
+    #[must_use]
+    pub fn monotonic_ms(&self) -> u64 {
+        self.connection.monotonic_ms()
+    }
+
+    pub(crate) async fn changes(&self) -> u64 {
+        self.connection.changes().await
+    }
+
+    /// Runs one statement; one that finds the database locked is tried again, since nothing happened yet.
+    pub(crate) async fn run(&self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, Error> {
+        let deadline = self.connection.monotonic_ms() + BUSY_MS_MAX;
+        loop {
+            let error = match self.connection.execute(sql, parameters).await {
+                Ok(rows) => return Ok(rows),
+                Err(text) => Error::classify(&text),
+            };
+            if error != Error::Busy || self.connection.monotonic_ms() >= deadline {
+                return Err(error);
+            }
+            self.connection.pause(BUSY_PAUSE_MICROS).await;
+        }
+    }
+
+    /// The first column of the first row, NULL if there is none.
+    pub(crate) async fn one(&self, sql: &str, parameters: &[Value]) -> Result<Value, Error> {
+        let rows = self.run(sql, parameters).await?;
+        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).unwrap_or(Value::Null))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{JournalSetting, wal_is_safe};
+
+    #[test]
+    fn wal_only_where_the_reset_bug_is_fixed() {
+        for version in ["3.7.0", "3.44.5", "3.45.3", "3.49.1", "3.50.6", "3.51.2", "", "x"] {
+            assert!(!wal_is_safe(version), "{version}");
+        }
+        for version in ["3.44.6", "3.50.7", "3.51.3", "3.52.0", "3.54.1", "4.0.0"] {
+            assert!(wal_is_safe(version), "{version}");
+        }
+        assert_eq!(JournalSetting::Auto.mode("3.49.1"), "truncate");
+        assert_eq!(JournalSetting::Wal.mode("3.49.1"), "wal");
+    }
+}

@@ -1,0 +1,96 @@
+//! The schema, as versioned migrations. Each statement is whole by itself and may run twice, since several instances
+//! may open a new file at once and any of them may be killed between two statements; `user_version` is set last.
+
+use crate::{Connection, Database, Error};
+
+/// The version that this program makes and reads.
+pub(crate) const VERSION: i64 = 1;
+
+const MIGRATIONS: [&[&str]; VERSION as usize] = [&[
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "INSERT OR IGNORE INTO meta VALUES ('outbox_id', lower(hex(randomblob(16))))",
+    // state: 0 accepted, 1 published. AUTOINCREMENT, since a position that was reused could settle another row.
+    "CREATE TABLE IF NOT EXISTS outbox (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        message_id TEXT NOT NULL,
+        message TEXT NOT NULL,
+        request_id TEXT NOT NULL,
+        traceparent TEXT NOT NULL,
+        accepted_at INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        state INTEGER NOT NULL DEFAULT 0,
+        partition INTEGER,
+        log_offset INTEGER,
+        published_at INTEGER,
+        key_user TEXT,
+        key TEXT
+    )",
+    "CREATE UNIQUE INDEX IF NOT EXISTS outbox_message_id ON outbox (message_id)",
+    "CREATE INDEX IF NOT EXISTS outbox_state ON outbox (state, position)",
+    "CREATE TABLE IF NOT EXISTS idempotency (
+        id INTEGER PRIMARY KEY,
+        user TEXT NOT NULL,
+        key TEXT NOT NULL,
+        message TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        born_running_ms INTEGER NOT NULL
+    )",
+    "CREATE UNIQUE INDEX IF NOT EXISTS idempotency_key ON idempotency (user, key)",
+    "CREATE INDEX IF NOT EXISTS idempotency_born ON idempotency (born_running_ms)",
+    // Counters, so that no bound and no metric needs a scan.
+    "CREATE TABLE IF NOT EXISTS counters (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        messages INTEGER NOT NULL,
+        keys INTEGER NOT NULL,
+        bytes INTEGER NOT NULL
+    )",
+    "INSERT OR IGNORE INTO counters VALUES (1, 0, 0, 0)",
+    "CREATE TABLE IF NOT EXISTS lease (id INTEGER PRIMARY KEY CHECK (id = 1), holder TEXT NOT NULL, expires_at INTEGER NOT NULL)",
+    // How long this outbox has been running, in steps of at most a minute: a clock that jumps ages no key.
+    "CREATE TABLE IF NOT EXISTS clock (id INTEGER PRIMARY KEY CHECK (id = 1), running_ms INTEGER NOT NULL, wall_ms INTEGER NOT NULL)",
+    "INSERT OR IGNORE INTO clock VALUES (1, 0, 0)",
+    // A row whose key is taken is left out, and its sender looks the key up.
+    "CREATE TRIGGER IF NOT EXISTS outbox_key_taken BEFORE INSERT ON outbox
+        WHEN NEW.key IS NOT NULL AND EXISTS (SELECT 1 FROM idempotency WHERE user = NEW.key_user AND key = NEW.key)
+        BEGIN SELECT RAISE(IGNORE); END",
+    "CREATE TRIGGER IF NOT EXISTS outbox_counted AFTER INSERT ON outbox
+        BEGIN UPDATE counters SET messages = messages + 1, bytes = bytes + NEW.bytes; END",
+    "CREATE TRIGGER IF NOT EXISTS outbox_key_recorded AFTER INSERT ON outbox WHEN NEW.key IS NOT NULL
+        BEGIN INSERT INTO idempotency (user, key, message, bytes, born_running_ms)
+              VALUES (NEW.key_user, NEW.key, NEW.message, NEW.bytes, (SELECT running_ms FROM clock)); END",
+    "CREATE TRIGGER IF NOT EXISTS outbox_freed AFTER DELETE ON outbox
+        BEGIN UPDATE counters SET messages = messages - 1, bytes = bytes - OLD.bytes; END",
+    "CREATE TRIGGER IF NOT EXISTS key_counted AFTER INSERT ON idempotency
+        BEGIN UPDATE counters SET keys = keys + 1, bytes = bytes + NEW.bytes; END",
+    "CREATE TRIGGER IF NOT EXISTS key_freed AFTER DELETE ON idempotency
+        BEGIN UPDATE counters SET keys = keys - 1, bytes = bytes - OLD.bytes; END",
+    "PRAGMA user_version=1",
+]];
+
+/// Makes the schema, or brings an older one up to date.
+pub(crate) async fn migrate<C: Connection>(database: &Database<C>) -> Result<(), Error> {
+    let present = version(database).await?;
+    for statement in MIGRATIONS.iter().skip(usize::try_from(present).unwrap_or(0)).flat_map(|m| m.iter()) {
+        database.run(statement, &[]).await?;
+    }
+    Ok(())
+}
+
+/// Whether a writer has made the schema yet.
+pub(crate) async fn is_made<C: Connection>(database: &Database<C>) -> Result<bool, Error> {
+    Ok(version(database).await? == VERSION)
+}
+
+/// The file's random id.
+pub(crate) async fn outbox_id<C: Connection>(database: &Database<C>) -> Result<String, Error> {
+    Ok(database.one("SELECT value FROM meta WHERE name = 'outbox_id'", &[]).await?.into_text())
+}
+
+async fn version<C: Connection>(database: &Database<C>) -> Result<i64, Error> {
+    let present = database.one("PRAGMA user_version", &[]).await?.integer();
+    if present > VERSION {
+        let detail = format!("its schema has version {present} and this program knows {VERSION}; run the newer program");
+        return Err(Error::Unavailable(detail));
+    }
+    Ok(present)
+}

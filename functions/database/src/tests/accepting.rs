@@ -1,0 +1,88 @@
+use super::{Outbox, ROOMY, entry, keyed};
+use crate::{Bounds, Entry};
+
+#[tokio::test]
+async fn an_accepted_message_is_found_as_it_was_written() {
+    let outbox = Outbox::new();
+    let database = outbox.open().await;
+    let one = entry(1);
+    assert_eq!(database.accept(std::slice::from_ref(&one), ROOMY).await.unwrap(), [one.message_id.clone()]);
+    let found = outbox.open().await.find(&one.message_id).await.unwrap().unwrap();
+    assert_eq!(found.json, one.json);
+    assert_eq!((found.position, found.accepted_at, found.published), (1, 1_001, None));
+}
+
+#[tokio::test]
+async fn a_taken_key_leaves_its_row_out_and_the_others_in() {
+    let outbox = Outbox::new();
+    let database = outbox.open().await;
+    database.accept(&[keyed(1, "alice", "k")], ROOMY).await.unwrap();
+    let group = [entry(2), keyed(3, "alice", "k"), keyed(4, "carol", "k"), keyed(5, "alice", "l"), keyed(6, "alice", "l")];
+    let inserted = database.accept(&group, ROOMY).await.unwrap();
+    let expected: Vec<_> = [0, 2, 3].map(|i: usize| group[i].message_id.clone()).to_vec();
+    assert_eq!(inserted, expected);
+    assert_eq!(database.message_of_key("alice", "k").await.unwrap().unwrap(), entry(1).json);
+    assert_eq!(database.message_of_key("alice", "l").await.unwrap().unwrap(), entry(5).json);
+    assert_eq!(database.message_of_key("alice", "other").await.unwrap(), None);
+    let depth = database.depth().await.unwrap();
+    assert_eq!((depth.messages, depth.keys), (4, 3));
+}
+
+async fn bound(bounds: Bounds, group: &[Entry], expected: usize) {
+    let outbox = Outbox::new();
+    let database = outbox.open().await;
+    let inserted = database.accept(group, bounds).await.unwrap();
+    assert_eq!(inserted.len(), expected);
+    let depth = database.depth().await.unwrap();
+    assert!(depth.messages + depth.keys <= bounds.rows_max && depth.bytes <= bounds.bytes_max);
+}
+
+#[tokio::test]
+async fn the_bounds_hold_within_one_statement() {
+    let group: Vec<_> = (1..=5).map(entry).collect();
+    bound(Bounds { rows_max: 5, ..ROOMY }, &group, 5).await;
+    bound(Bounds { rows_max: 4, ..ROOMY }, &group, 4).await;
+    bound(Bounds { rows_max: 0, ..ROOMY }, &group, 0).await;
+    bound(Bounds { bytes_max: 1_000, ..ROOMY }, &group, 2).await;
+    bound(Bounds { rows_max: 5, ..ROOMY }, &[keyed(1, "a", "1"), keyed(2, "a", "2"), keyed(3, "a", "3")], 2).await;
+}
+
+#[tokio::test]
+async fn a_full_outbox_has_room_again_once_a_row_is_settled() {
+    let outbox = Outbox::new();
+    let database = outbox.open().await;
+    let bounds = Bounds { rows_max: 1, ..ROOMY };
+    database.accept(&[entry(1)], bounds).await.unwrap();
+    assert!(database.depth().await.unwrap().is_full(bounds));
+    assert!(database.accept(&[entry(2)], bounds).await.unwrap().is_empty());
+    let row = wiber_model::outbox::RowRef { position: 1, message_id: entry(1).message_id.try_into().unwrap() };
+    assert_eq!(database.settle(&[row]).await.unwrap(), 1);
+    assert_eq!(database.accept(&[entry(2)], bounds).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn keys_outlive_their_messages_and_age_by_running_time() {
+    const HOUR: i64 = 3_600_000;
+    let outbox = Outbox::new();
+    let database = outbox.open().await;
+    database.expire_keys(1_000).await.unwrap();
+    database.accept(&[keyed(1, "alice", "k")], ROOMY).await.unwrap();
+    // A clock that jumps 30 days ahead and back again.
+    for now in [31, 30 * 24, 29 * 24, 1].map(|hours| hours * HOUR) {
+        database.expire_keys(now).await.unwrap();
+        assert!(database.message_of_key("alice", "k").await.unwrap().is_some());
+    }
+    // 24 hours of steps of a minute.
+    let mut now = 2 * HOUR;
+    for _ in 0..24 * 60 - 10 {
+        now += 60_000;
+        database.expire_keys(now).await.unwrap();
+    }
+    assert!(database.message_of_key("alice", "k").await.unwrap().is_some());
+    for _ in 0..11 {
+        now += 60_000;
+        database.expire_keys(now).await.unwrap();
+    }
+    assert!(database.message_of_key("alice", "k").await.unwrap().is_none());
+    assert_eq!(database.depth().await.unwrap().keys, 0);
+}

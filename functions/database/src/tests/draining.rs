@@ -1,0 +1,121 @@
+use wiber_model::outbox::{PublishedRow, RowRef, Which};
+
+use super::{Outbox, ROOMY, entry};
+use crate::native::Native;
+use crate::{Database, Lease, Value};
+
+fn published(n: u8) -> PublishedRow {
+    let message_id = entry(n).message_id.try_into().unwrap();
+    PublishedRow { position: i64::from(n), message_id, partition: 3, offset: 40, published_at: 5_000 }
+}
+
+fn exact(position: i64, n: u8) -> RowRef {
+    RowRef { position, message_id: entry(n).message_id.try_into().unwrap() }
+}
+
+async fn filled(outbox: &Outbox, rows: u8) -> Database<Native> {
+    let database = outbox.open().await;
+    database.accept(&(1..=rows).map(entry).collect::<Vec<_>>(), ROOMY).await.unwrap();
+    database
+}
+
+async fn positions(database: &Database<Native>, which: Which, after: i64, limit: u32) -> Vec<i64> {
+    database.read(which, after, limit).await.unwrap().iter().map(|row| row.position).collect()
+}
+
+#[tokio::test]
+async fn rows_are_read_by_position_byte_for_byte() {
+    let outbox = Outbox::new();
+    let database = filled(&outbox, 5).await;
+    assert_eq!(positions(&database, Which::Unpublished, 0, 3).await, [1, 2, 3]);
+    assert_eq!(positions(&database, Which::Unpublished, 3, 3).await, [4, 5]);
+    assert_eq!(positions(&database, Which::Unpublished, 5, 3).await, [0; 0]);
+    assert_eq!(database.read(Which::Unpublished, 1, 1).await.unwrap()[0].message.get(), entry(2).json);
+}
+
+#[tokio::test]
+async fn marking_and_settling_may_be_repeated() {
+    let outbox = Outbox::new();
+    let database = filled(&outbox, 3).await;
+    assert_eq!(database.published(&[published(1), published(2)]).await.unwrap(), 2);
+    assert_eq!(database.published(&[published(1), published(2)]).await.unwrap(), 0);
+    assert_eq!(database.find(&entry(1).message_id).await.unwrap().unwrap().published, Some((3, 40, 5_000)));
+    assert_eq!(positions(&database, Which::Unpublished, 0, 9).await, [3]);
+    assert_eq!(positions(&database, Which::Unsettled, 0, 9).await, [1, 2, 3]);
+    assert_eq!(database.unsettled(0, 9).await.unwrap(), [exact(1, 1), exact(2, 2)]);
+    assert_eq!(database.settle(&[exact(1, 1), exact(2, 2)]).await.unwrap(), 2);
+    assert_eq!(database.settle(&[exact(1, 1)]).await.unwrap(), 0);
+    assert_eq!(database.published(&[published(1)]).await.unwrap(), 0);
+    let depth = database.depth().await.unwrap();
+    assert_eq!((depth.messages, depth.accepted_total, depth.oldest_accepted_at), (1, 3, Some(1_003)));
+}
+
+#[tokio::test]
+async fn only_the_exact_row_is_freed() {
+    let outbox = Outbox::new();
+    let database = filled(&outbox, 2).await;
+    assert_eq!(database.settle(&[exact(1, 9)]).await.unwrap(), 0);
+    assert_eq!(database.settle(&[exact(9, 1)]).await.unwrap(), 0);
+    assert_eq!(database.depth().await.unwrap().messages, 2);
+}
+
+#[tokio::test]
+async fn positions_are_never_reused() {
+    let outbox = Outbox::new();
+    let database = filled(&outbox, 2).await;
+    database.settle(&[exact(1, 1), exact(2, 2)]).await.unwrap();
+    assert_eq!(database.depth().await.unwrap().bytes, 0);
+    database.accept(&[entry(3)], ROOMY).await.unwrap();
+    assert_eq!(positions(&database, Which::Unpublished, 0, 9).await, [3]);
+}
+
+#[tokio::test]
+async fn one_reader_at_a_time_holds_the_lease() {
+    let outbox = Outbox::new();
+    let database = outbox.open().await;
+    let at = |holder, now_ms| Lease { holder, now_ms };
+    assert!(database.lease(at("a", 1_000), 5_000).await.unwrap());
+    assert!(database.lease(at("a", 2_000), 5_000).await.unwrap());
+    assert!(!database.lease(at("b", 6_999), 5_000).await.unwrap());
+    assert!(database.holds_lease(at("a", 6_999)).await.unwrap());
+    assert!(!database.holds_lease(at("a", 7_000)).await.unwrap());
+    assert!(database.lease(at("b", 7_000), 5_000).await.unwrap());
+    assert_eq!(database.release("a").await.unwrap(), 0);
+    assert_eq!(database.release("b").await.unwrap(), 1);
+    assert!(database.lease(at("a", 7_001), 5_000).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_lease_from_the_future_is_a_clock_that_jumped_back() {
+    let outbox = Outbox::new();
+    let database = outbox.open().await;
+    assert!(database.lease(Lease { holder: "a", now_ms: 10_000_000 }, 5_000).await.unwrap());
+    assert!(database.lease(Lease { holder: "b", now_ms: 1_000 }, 5_000).await.unwrap());
+}
+
+#[tokio::test]
+async fn another_connections_commit_is_noticed() {
+    let outbox = Outbox::new();
+    let (reader, writer) = (outbox.open().await, outbox.open().await);
+    let before = reader.data_version().await.unwrap();
+    assert_eq!(reader.data_version().await.unwrap(), before);
+    writer.accept(&[entry(1)], ROOMY).await.unwrap();
+    assert_ne!(reader.data_version().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn no_statement_scans_the_outbox() {
+    let outbox = Outbox::new();
+    let database = filled(&outbox, 200).await;
+    let rows = Value::Text(serde_json::to_string(&[published(1)]).unwrap());
+    let statements = [
+        (super::super::drain::PUBLISHED, vec![rows.clone()]),
+        (super::super::drain::SETTLE, vec![rows]),
+        (super::super::drain::UNSETTLED, vec![0.into(), 10.into()]),
+    ];
+    for (sql, parameters) in statements {
+        let plan = database.run(&format!("EXPLAIN QUERY PLAN {sql}"), &parameters).await.unwrap();
+        let text: Vec<String> = plan.into_iter().filter_map(|row| row.into_iter().last()).map(Value::into_text).collect();
+        assert!(!text.iter().any(|line| line.starts_with("SCAN outbox")), "{sql}: {text:?}");
+    }
+}

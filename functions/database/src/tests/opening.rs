@@ -1,0 +1,84 @@
+use super::{Outbox, ROOMY, entry};
+use crate::native::Native;
+use crate::{Database, Error, JournalSetting};
+
+#[tokio::test]
+async fn a_writer_is_durable_and_keeps_the_files_id() {
+    let outbox = Outbox::new();
+    let first = outbox.open().await;
+    assert_eq!(first.journal(), "wal");
+    assert_eq!(first.one("PRAGMA synchronous", &[]).await.unwrap().integer(), 2);
+    assert_eq!(first.outbox_id().len(), 32);
+    let second = outbox.open().await;
+    assert_eq!(first.outbox_id(), second.outbox_id());
+}
+
+#[tokio::test]
+async fn another_file_has_another_id() {
+    let (one, other) = (Outbox::new(), Outbox::new());
+    assert_ne!(one.open().await.outbox_id(), other.open().await.outbox_id());
+}
+
+#[tokio::test]
+async fn a_database_in_memory_is_refused() {
+    let result = Database::open(Native::in_memory(), JournalSetting::Auto).await;
+    assert!(matches!(result.err(), Some(Error::NotDurable(_))));
+}
+
+#[tokio::test]
+async fn the_journal_setting_is_kept_and_reads_back() {
+    let outbox = Outbox::new();
+    let database = Database::open(Native::open(&outbox.path), JournalSetting::Truncate).await.unwrap();
+    assert_eq!(database.journal(), "truncate");
+    drop(database);
+    assert_eq!(outbox.open().await.journal(), "wal");
+}
+
+#[tokio::test]
+async fn a_reader_cannot_write() {
+    let outbox = Outbox::new();
+    drop(outbox.open().await);
+    let reader = Database::open_read_only(Native::open(&outbox.path), JournalSetting::Auto).await.unwrap();
+    assert!(reader.accept(&[entry(1)], ROOMY).await.is_err());
+    assert_eq!(reader.depth().await.unwrap().messages, 0);
+    assert!(!reader.outbox_id().is_empty());
+}
+
+#[tokio::test]
+async fn a_reader_of_a_file_that_nobody_made_finds_nothing() {
+    let outbox = Outbox::new();
+    let reader = Database::open_read_only(Native::open(&outbox.path), JournalSetting::Auto).await.unwrap();
+    assert_eq!(reader.outbox_id(), "");
+    assert_eq!(reader.find("msg_1_00000000000000000000").await.unwrap(), None);
+    assert_eq!(reader.depth().await.unwrap().messages, 0);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_damaged_not_replaced() {
+    let outbox = Outbox::new();
+    std::fs::write(&outbox.path, vec![b'x'; 8192]).unwrap();
+    let result = Database::open(Native::open(&outbox.path), JournalSetting::Auto).await;
+    assert!(matches!(result.err(), Some(Error::Damaged(_))));
+    assert_eq!(std::fs::read(&outbox.path).unwrap(), vec![b'x'; 8192]);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let outbox = Outbox::new();
+    let database = outbox.open().await;
+    database.run("PRAGMA user_version=99", &[]).await.unwrap();
+    let result = Database::open(Native::open(&outbox.path), JournalSetting::Auto).await;
+    assert!(matches!(result.err(), Some(Error::Unavailable(text)) if text.contains("99")));
+}
+
+#[tokio::test]
+async fn a_migration_that_was_cut_short_is_finished() {
+    let outbox = Outbox::new();
+    let database = outbox.open().await;
+    database.run("DROP TRIGGER outbox_freed", &[]).await.unwrap();
+    database.run("PRAGMA user_version=0", &[]).await.unwrap();
+    let again = outbox.open().await;
+    assert_eq!(again.outbox_id(), database.outbox_id());
+    let triggers = again.one("SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'", &[]).await.unwrap();
+    assert_eq!(triggers.integer(), 6);
+}
