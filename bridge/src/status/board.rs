@@ -1,0 +1,121 @@
+//! The board that roles write and readiness reads.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wiber_model::query::{BridgeStatus, Dependency};
+
+/// State and notes; cloning shares them.
+#[derive(Debug, Clone, Default)]
+pub struct Board {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    kafka: AtomicBool,
+    mongodb: AtomicBool,
+    notes: Mutex<BTreeMap<String, String>>,
+}
+
+impl Board {
+    /// A board on which nothing has answered yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Leaves a note under a key, in place of the one that was there. Logs it when it is new.
+    pub fn set_note(&self, key: impl Into<String>, text: impl Into<String>) {
+        let (key, text) = (key.into(), text.into());
+        let before = self.notes_by_key().insert(key.clone(), text.clone());
+        if before.as_ref() != Some(&text) {
+            tracing::warn!(note = key, "{text}");
+        }
+    }
+
+    /// Takes a note away.
+    pub fn clear_note(&self, key: &str) {
+        let before = self.notes_by_key().remove(key);
+        if let Some(text) = before {
+            tracing::info!(note = key, "no longer: {text}");
+        }
+    }
+
+    /// The notes, in the order of their keys.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        self.notes_by_key().values().cloned().collect()
+    }
+
+    /// Whether Kafka answered lately.
+    #[must_use]
+    pub fn kafka(&self) -> Dependency {
+        dependency(&self.inner.kafka)
+    }
+
+    /// Whether MongoDB answered lately.
+    #[must_use]
+    pub fn mongodb(&self) -> Dependency {
+        dependency(&self.inner.mongodb)
+    }
+
+    /// Notes whether Kafka answered.
+    pub fn set_kafka(&self, up: bool) {
+        note_change("kafka", self.inner.kafka.swap(up, Ordering::Relaxed), up);
+    }
+
+    /// Notes whether MongoDB answered.
+    pub fn set_mongodb(&self, up: bool) {
+        note_change("mongodb", self.inner.mongodb.swap(up, Ordering::Relaxed), up);
+    }
+
+    /// Everything, as the query API answers it.
+    #[must_use]
+    pub fn status(&self) -> BridgeStatus {
+        BridgeStatus { kafka: self.kafka(), mongodb: self.mongodb(), notes: self.notes() }
+    }
+
+    fn notes_by_key(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        // Every change is one call on the map, so it is whole even if its holder panicked.
+        self.inner.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn dependency(up: &AtomicBool) -> Dependency {
+    if up.load(Ordering::Relaxed) { Dependency::Connected } else { Dependency::Disconnected }
+}
+
+fn note_change(name: &'static str, before: bool, now: bool) {
+    match (before, now) {
+        (false, true) => tracing::info!(dependency = name, "connected"),
+        (true, false) => tracing::warn!(dependency = name, "disconnected"),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_replaced_and_cleared_by_key() {
+        let board = Board::new();
+        board.set_note("b", "second");
+        board.set_note("a", "first");
+        board.set_note("b", "changed");
+        assert_eq!(board.notes(), ["first", "changed"]);
+        board.clear_note("a");
+        board.clear_note("a");
+        assert_eq!(board.notes(), ["changed"]);
+    }
+
+    #[test]
+    fn nothing_is_connected_before_it_answered() {
+        let board = Board::new();
+        assert_eq!((board.kafka(), board.mongodb()), (Dependency::Disconnected, Dependency::Disconnected));
+        board.set_kafka(true);
+        assert_eq!(board.status().kafka, Dependency::Connected);
+    }
+}
