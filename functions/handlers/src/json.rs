@@ -1,0 +1,168 @@
+//! Objects that users send, read strictly: every broken rule is collected, repeated and unknown fields included.
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use wiber_model::{NewMessage, Violation};
+
+use crate::problem::Problem;
+
+/// Reads bytes as JSON text.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        Problem::bad_request("not-utf8", format!("the body is not UTF-8 from byte {} on", e.valid_up_to()))
+    })?;
+    serde_json::from_str(text).map_err(|e| {
+        Problem::bad_request("not-json", format!("the body is not JSON at line {} column {}", e.line(), e.column()))
+    })
+}
+
+/// A JSON value that remembers, if it is an object, its fields in order with repetitions.
+#[derive(Debug)]
+pub(crate) enum Document {
+    Object(Vec<(String, Value)>),
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Document;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a JSON value")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry::<String, Value>()? {
+                    fields.push(field);
+                }
+                Ok(Document::Object(fields))
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Document, A::Error> {
+                while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+                Ok(Document::Other)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Document, E> {
+                Ok(Document::Other)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Document, E> {
+                Ok(Document::Other)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Document, E> {
+                Ok(Document::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Document, E> {
+                Ok(Document::Other)
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Document, E> {
+                Ok(Document::Other)
+            }
+
+            fn visit_unit<E>(self) -> Result<Document, E> {
+                Ok(Document::Other)
+            }
+        }
+
+        deserializer.deserialize_any(Fields)
+    }
+}
+
+/// Reads a message to send.
+pub(crate) fn new_message(document: Document) -> Result<NewMessage, Vec<Violation>> {
+    const FIELDS: [&str; 3] = ["fromUser", "toUser", "content"];
+    let Document::Object(fields) = document else {
+        return Err(vec![Violation::new(
+            "body",
+            "wrong-type",
+            "the body must be a JSON object with fromUser, toUser and content",
+        )]);
+    };
+    let mut values: [Option<String>; 3] = [None, None, None];
+    let mut seen = [false; 3];
+    let mut violations = Vec::new();
+    for (name, value) in fields {
+        let Some(index) = FIELDS.iter().position(|f| *f == name) else {
+            let field: String = name.chars().take(64).collect();
+            violations.push(Violation::new(&field, "unknown-field", "only fromUser, toUser and content are known"));
+            continue;
+        };
+        let field = FIELDS[index];
+        if std::mem::replace(&mut seen[index], true) {
+            violations.push(Violation::new(field, "repeated", format!("{field} is given more than once")));
+            continue;
+        }
+        match value {
+            Value::String(text) => values[index] = Some(text),
+            _ => violations.push(Violation::new(field, "wrong-type", format!("{field} must be a string"))),
+        }
+    }
+    for (field, _) in FIELDS.iter().zip(seen).filter(|(_, seen)| !seen) {
+        violations.push(Violation::new(field, "missing", format!("{field} is missing")));
+    }
+    // Limits are checked for the fields that are there, so that one answer names every broken rule.
+    let checks = [wiber_model::check_name, wiber_model::check_name, wiber_model::check_content];
+    for ((field, check), value) in FIELDS.iter().zip(checks).zip(&values) {
+        violations.extend(value.as_deref().and_then(|text| check(field, text).err()));
+    }
+    match values {
+        [Some(from_user), Some(to_user), Some(content)] if violations.is_empty() => {
+            Ok(NewMessage { from_user, to_user, content })
+        }
+        _ => Err(violations),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(body: &str, expected: &str) {
+        let outcome = match parse::<Document>(body.as_bytes()) {
+            Err(problem) => problem.code.to_owned(),
+            Ok(document) => match new_message(document) {
+                Ok(_) => "ok".to_owned(),
+                Err(violations) => {
+                    violations.iter().map(|v| format!("{}:{}", v.field, v.code)).collect::<Vec<_>>().join(" ")
+                }
+            },
+        };
+        assert_eq!(outcome, expected, "{body}");
+    }
+
+    #[test]
+    fn a_body_is_read_strictly() {
+        check(r#"{"fromUser":"a","toUser":"b","content":"c"}"#, "ok");
+        check(r#"{"content":"c","fromUser":"a","toUser":"a"}"#, "ok");
+        check("{}", "fromUser:missing toUser:missing content:missing");
+        check(r#"{"fromUser":"a","toUser":"b","content":"c","x":1}"#, "x:unknown-field");
+        check(r#"{"fromUser":"a","fromUser":"a","toUser":"b","content":"c"}"#, "fromUser:repeated");
+        check(
+            r#"{"fromUser":1,"toUser":null,"content":["c"]}"#,
+            "fromUser:wrong-type toUser:wrong-type content:wrong-type",
+        );
+        check(
+            r#"{"fromUser":"","toUser":" b","content":""}"#,
+            "fromUser:too-short toUser:white-space content:too-short",
+        );
+        for other in ["[]", "1", "-1", "1.5", "true", "null", "\"x\""] {
+            check(other, "body:wrong-type");
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_said_by_place() {
+        for bad in ["", "{", "{\"fromUser\":\"a\",}", "hello", "{} {}", r#"{"fromUser":"\ud800"}"#, "\u{feff}{}"] {
+            check(bad, "not-json");
+        }
+        assert_eq!(parse::<Document>(b"{\"a\":\"\xff\"}").unwrap_err().code, "not-utf8");
+    }
+}

@@ -1,0 +1,247 @@
+//! Sending: `POST /messages`.
+
+use wiber_model::{BODY_BYTES_MAX, Message, NewMessage, Violation};
+
+use crate::answer::{self, Answer, Reply};
+use crate::body::{self, Body};
+use crate::context::{Context, Entropy};
+use crate::headers::{idempotency_key, require_json};
+use crate::json::{self, Document};
+use crate::problem::Problem;
+use crate::route::{self, Call, Route};
+use crate::settings::Settings;
+use crate::{Head, SettingsError};
+
+/// A message on its way into the outbox, with what travels beside it.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The message.
+    pub message: Message,
+    /// The sender's idempotency key.
+    pub key: Option<String>,
+    /// The sender's request id.
+    pub request_id: String,
+    /// The sender's trace context.
+    pub traceparent: String,
+}
+
+/// What the outbox did with a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is durable.
+    New,
+    /// Its key was used before, for this message.
+    Earlier(Box<Message>),
+    /// The outbox is at its bound; nothing was written.
+    Full,
+}
+
+/// Why the outbox could not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OutboxError {
+    /// Nothing was written; the reason is for the caller.
+    #[error("{0}")]
+    Refused(String),
+    /// The write may have taken effect.
+    #[error("the outcome is unknown")]
+    Unknown,
+}
+
+/// The outbox as the send function needs it.
+#[allow(async_fn_in_trait, reason = "components are single-threaded; no caller needs Send")]
+pub trait Outbox {
+    /// The message that a key got before, whatever became of it since.
+    async fn earlier(&self, user: &str, key: &str) -> Result<Option<Message>, OutboxError>;
+    /// Makes a submission durable; returns only after its commit and fsync.
+    async fn accept(&self, submission: Submission) -> Result<Accepted, OutboxError>;
+}
+
+/// Answers one request.
+pub async fn respond(
+    head: &Head,
+    body: &mut impl Body,
+    outbox: &impl Outbox,
+    entropy: &impl Entropy,
+    settings: &Result<Settings, SettingsError>,
+) -> Answer {
+    let context = Context::of(head, entropy);
+    let defaults = Settings::default();
+    let decision = match settings {
+        Ok(_) => decide(head, body, outbox, entropy, &context).await,
+        Err(error) => Err(Problem::misconfigured(error.to_string())),
+    };
+    answer::finish(head, &context, settings.as_ref().unwrap_or(&defaults), decision)
+}
+
+async fn decide(
+    head: &Head,
+    body: &mut impl Body,
+    outbox: &impl Outbox,
+    entropy: &impl Entropy,
+    context: &Context,
+) -> Result<Reply, Problem> {
+    let Route::Send = Route::of(head)? else {
+        return Err(Problem::not_found("no such path; GET / lists what there is"));
+    };
+    if let Call::Options(reply) = route::method(head, Route::Send.allow())? {
+        return Ok(reply);
+    }
+    require_json(head, BODY_BYTES_MAX)?;
+    let bytes = body::read(body, BODY_BYTES_MAX).await?;
+    let document: Document = json::parse(&bytes)?;
+    let key = idempotency_key(head)?;
+    if let Some(query) = head.uri.query().filter(|q| !q.is_empty()) {
+        let name = query.split(['=', '&']).next().unwrap_or_default();
+        return Err(Problem::invalid(vec![Violation::new(name, "unknown-parameter", "this path takes no parameters")]));
+    }
+    let new = json::new_message(document).map_err(Problem::invalid)?;
+    accept(new, key, outbox, entropy, context).await
+}
+
+async fn accept(
+    new: NewMessage,
+    key: Option<String>,
+    outbox: &impl Outbox,
+    entropy: &impl Entropy,
+    context: &Context,
+) -> Result<Reply, Problem> {
+    // Looked up first, so that a repeated request is answered also while the outbox is full.
+    if let Some(key) = &key
+        && let Some(earlier) = outbox.earlier(&new.from_user, key).await.map_err(problem)?
+    {
+        return repeated(&earlier, &new);
+    }
+    let mut random = [0; 10];
+    random.copy_from_slice(&entropy.random().to_be_bytes()[..10]);
+    let message = Message::accept(new, entropy.now_ms(), random);
+    let submission = Submission {
+        message: message.clone(),
+        key,
+        request_id: context.request_id.clone(),
+        traceparent: context.traceparent.clone(),
+    };
+    match outbox.accept(submission).await.map_err(problem)? {
+        Accepted::New => Ok(Reply::json(&message)),
+        Accepted::Earlier(earlier) => {
+            let Message { from_user, to_user, content, .. } = message;
+            repeated(&earlier, &NewMessage { from_user, to_user, content })
+        }
+        Accepted::Full => Err(Problem::unavailable("outbox-full", "the outbox is full; nothing was written")),
+    }
+}
+
+/// The answer to a key that was used before.
+fn repeated(earlier: &Message, new: &NewMessage) -> Result<Reply, Problem> {
+    let same = earlier.from_user == new.from_user && earlier.to_user == new.to_user && earlier.content == new.content;
+    if same {
+        return Ok(Reply::json(earlier));
+    }
+    let detail = "this key was used by the same sender for another request";
+    Err(Problem::invalid(vec![Violation::new("Idempotency-Key", "key-reused", detail)]))
+}
+
+fn problem(error: OutboxError) -> Problem {
+    match error {
+        OutboxError::Refused(reason) => Problem::unavailable("outbox-unavailable", reason),
+        OutboxError::Unknown => Problem::outcome_unknown(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::fakes::{Chunks, Fixed, get, post};
+
+    /// An outbox that does what it is told; the real one is tested with the database.
+    #[derive(Default)]
+    struct Scripted {
+        earlier: Option<Message>,
+        outcome: Option<Result<Accepted, OutboxError>>,
+        accepted: RefCell<Vec<Submission>>,
+    }
+
+    impl Outbox for Scripted {
+        async fn earlier(&self, _: &str, _: &str) -> Result<Option<Message>, OutboxError> {
+            Ok(self.earlier.clone())
+        }
+
+        async fn accept(&self, submission: Submission) -> Result<Accepted, OutboxError> {
+            self.accepted.borrow_mut().push(submission);
+            self.outcome.clone().unwrap_or(Ok(Accepted::New))
+        }
+    }
+
+    const GOOD: &str = r#"{"fromUser":"alice","toUser":"bob","content":"Hello!"}"#;
+
+    async fn send(head: Head, body: &str, outbox: &Scripted) -> (u16, serde_json::Value) {
+        let mut body = Chunks::of(body.as_bytes());
+        let answer = respond(&head, &mut body, outbox, &Fixed, &Ok(Settings::default())).await;
+        (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or_default())
+    }
+
+    async fn check(head: Head, body: &str, status: u16, code: &str) {
+        let outbox = Scripted::default();
+        let (actual, json) = send(head, body, &outbox).await;
+        assert_eq!((actual, json["code"].as_str().unwrap_or("")), (status, code), "{json}");
+        assert_eq!(outbox.accepted.borrow().len(), usize::from(status == 200));
+    }
+
+    fn with(headers: &[(&str, &str)]) -> Head {
+        post("/messages", headers)
+    }
+
+    #[tokio::test]
+    async fn errors_are_decided_in_their_order() {
+        const JSON: (&str, &str) = ("content-type", "application/json");
+        check(post("/messages/", &[]), "x", 404, "not-found").await;
+        check(get("/messages"), "", 405, "method-not-allowed").await;
+        check(with(&[("content-length", "99999999")]), "x", 415, "unsupported-media-type").await;
+        check(with(&[JSON, ("content-length", "65537")]), "x", 413, "body-too-large").await;
+        check(with(&[JSON]), &"x".repeat(65_537), 413, "body-too-large").await;
+        check(with(&[JSON, ("idempotency-key", "a b")]), "x", 400, "not-json").await;
+        check(with(&[JSON, ("idempotency-key", "a b")]), "{}", 400, "bad-idempotency-key").await;
+        check(with(&[JSON]), "{}", 422, "invalid").await;
+        check(post("/messages?x=1", &[JSON]), GOOD, 422, "invalid").await;
+        check(with(&[JSON]), GOOD, 200, "").await;
+    }
+
+    #[tokio::test]
+    async fn the_answer_is_the_message_with_the_callers_identities() {
+        let outbox = Scripted::default();
+        let head = with(&[("content-type", "application/json"), ("x-request-id", "r-1"), ("idempotency-key", "\"k\"")]);
+        let (status, json) = send(head, GOOD, &outbox).await;
+        assert_eq!(status, 200);
+        assert_eq!(json["messageId"], "msg_1758865780040_00000000000000000000");
+        assert_eq!(json["createdAt"], "2025-09-26T05:49:40.040Z");
+        let accepted = outbox.accepted.borrow();
+        assert_eq!((accepted[0].key.as_deref(), accepted[0].request_id.as_str()), (Some("k"), "r-1"));
+    }
+
+    async fn outcome(outcome: Result<Accepted, OutboxError>, status: u16, code: &str) {
+        let outbox = Scripted { outcome: Some(outcome), ..Scripted::default() };
+        let (actual, json) = send(with(&[("content-type", "application/json")]), GOOD, &outbox).await;
+        assert_eq!((actual, json["code"].as_str().unwrap_or("")), (status, code));
+    }
+
+    #[tokio::test]
+    async fn only_an_open_outcome_is_a_500() {
+        outcome(Ok(Accepted::Full), 503, "outbox-full").await;
+        outcome(Err(OutboxError::Refused("not durable".into())), 503, "outbox-unavailable").await;
+        outcome(Err(OutboxError::Unknown), 500, "outcome-unknown").await;
+    }
+
+    #[tokio::test]
+    async fn a_repeated_key_answers_with_the_first_message_or_names_the_difference() {
+        let new = NewMessage { from_user: "alice".into(), to_user: "bob".into(), content: "Hello!".into() };
+        let first = Message::accept(new, 5, [9; 10]);
+        let outbox = Scripted { earlier: Some(first.clone()), ..Scripted::default() };
+        let headers = [("content-type", "application/json"), ("idempotency-key", "k")];
+        let (status, json) = send(with(&headers), GOOD, &outbox).await;
+        assert_eq!((status, json["messageId"].as_str()), (200, Some(first.message_id.as_str())));
+        let (status, json) = send(with(&headers), &GOOD.replace("Hello", "Bye"), &outbox).await;
+        assert_eq!((status, json["errors"][0]["code"].as_str()), (422, Some("key-reused")));
+        assert!(outbox.accepted.borrow().is_empty());
+    }
+}

@@ -1,0 +1,83 @@
+use super::*;
+use crate::fakes::{Answering, Fixed, get};
+
+struct Outbox {
+    held: Option<Held>,
+    condition: Result<Condition, String>,
+}
+
+impl View for Outbox {
+    async fn find(&self, _: &str) -> Result<Option<Held>, String> {
+        Ok(self.held.clone())
+    }
+
+    async fn condition(&self) -> Result<Condition, String> {
+        self.condition.clone()
+    }
+}
+
+fn outbox(full: bool) -> Outbox {
+    Outbox { held: None, condition: Ok(Condition { full, journal: "wal".into(), note: None }) }
+}
+
+const UP: &str = r#"{"kafka":"connected","mongodb":"connected","notes":["n"]}"#;
+const NO_MONGO: &str = r#"{"kafka":"connected","mongodb":"disconnected","notes":[]}"#;
+const ID: &str = "msg_5_00000000000000000000";
+
+async fn check(uri: &str, outbox: &Outbox, bridge: Answering, status: u16, body: &str) {
+    let answer = respond(&get(uri), outbox, &bridge, &Fixed, &Ok(Settings::default())).await;
+    let text = String::from_utf8(answer.body().to_vec()).unwrap();
+    assert_eq!(answer.status().as_u16(), status, "{uri} {text}");
+    assert!(text.contains(body), "{text}");
+}
+
+#[tokio::test]
+async fn readiness_names_what_is_down() {
+    let path = "/health/readiness";
+    let ready = r#"{"status":"ready","outbox":"accepting","journal":"wal","bridge":"connected","kafka":"connected","mongodb":"connected","notes":["n"]}"#;
+    let whole: serde_json::Value = serde_json::from_str(ready).unwrap();
+    check(path, &outbox(false), Answering::with(200, UP), 200, &whole.to_string()).await;
+    check(path, &outbox(false), Answering::with(200, NO_MONGO), 503, r#""mongodb":"disconnected""#).await;
+    check(path, &outbox(true), Answering::with(200, UP), 503, r#""outbox":"full""#).await;
+    check(path, &outbox(false), Answering::down(), 503, r#""kafka":"unknown""#).await;
+    let damaged = Outbox { held: None, condition: Err("damaged".into()) };
+    check(path, &damaged, Answering::with(200, UP), 503, r#""outbox":"not durable""#).await;
+}
+
+#[tokio::test]
+async fn the_halves_are_ready_by_themselves() {
+    check("/health/readiness/send", &outbox(false), Answering::down(), 200, "accepting").await;
+    check("/health/readiness/send", &outbox(true), Answering::down(), 503, "full").await;
+    check("/health/readiness/fetch", &outbox(true), Answering::with(200, UP), 200, "connected").await;
+    check("/health/readiness/fetch", &outbox(true), Answering::with(200, NO_MONGO), 503, "disconnected").await;
+    check("/health/liveness", &outbox(true), Answering::down(), 200, r#"{"status":"alive"}"#).await;
+}
+
+#[tokio::test]
+async fn a_message_is_known_by_its_state() {
+    let json = format!(r#"{{"messageId":"{ID}"}}"#);
+    let held = |published| Outbox {
+        held: Some(Held { json: json.clone(), position: 3, accepted_at: 5, published }),
+        ..outbox(false)
+    };
+    let path = format!("/messages/id/{ID}");
+    check(&path, &held(None), Answering::down(), 200, r#""state":"accepted""#).await;
+    check(&path, &held(Some((1, 2, 6))), Answering::down(), 200, r#""state":"published""#).await;
+    check(&path, &outbox(false), Answering::down(), 503, "dependency-down").await;
+    check(&path, &outbox(false), Answering::with(404, ""), 404, "not-found").await;
+    check("/messages/id/x", &outbox(false), Answering::down(), 404, "not-found").await;
+    let dead = r#"{"state":"dead-lettered","reason":"conflict","at":9}"#;
+    check(&path, &outbox(false), Answering::with(200, dead), 200, r#""state":"dead-lettered""#).await;
+    let stored = format!(
+        r#"{{"state":"stored","message":{{"messageId":"{ID}","fromUser":"a","toUser":"b","content":"x","timestamp":5,"createdAt":"","seq":7}},
+            "hops":{{"acceptedAt":5,"publishedAt":6,"storedAt":7,"topic":"t","partition":1,"offset":2}}}}"#
+    );
+    check(&path, &outbox(false), Answering::with(200, &stored), 200, r#""state":"stored""#).await;
+}
+
+#[tokio::test]
+async fn unknown_paths_and_parameters() {
+    check("/nowhere", &outbox(false), Answering::down(), 404, "not-found").await;
+    check("/health/liveness?x=1", &outbox(false), Answering::down(), 422, "unknown-parameter").await;
+    check("/", &outbox(false), Answering::down(), 200, "Wiber").await;
+}
