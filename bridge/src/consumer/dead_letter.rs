@@ -1,0 +1,164 @@
+//! Dead letters: first into their topic, then into MongoDB, each acknowledged, before the offset may be committed.
+
+use std::time::Duration;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Message as _, OwnedHeaders, OwnedMessage};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::util::Timeout;
+use wiber_model::record::{Poison, header};
+
+use super::record::Record;
+use super::settings::dead_letter_config;
+use crate::config;
+use crate::kafka::LogContext;
+use crate::store::{DeadLetter, Place};
+
+/// How long a full queue may hold a dead letter back before it is tried again.
+const QUEUE_WAIT: Duration = Duration::from_secs(5);
+
+/// Produces into the dead-letter topic.
+#[derive(Clone)]
+pub(super) struct DeadLetters {
+    producer: FutureProducer<LogContext>,
+    topic: String,
+}
+
+/// Why a record cannot be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) reason: Poison,
+    pub(super) detail: String,
+}
+
+impl DeadLetters {
+    pub(super) fn new(kafka: &config::Kafka) -> Result<Self, KafkaError> {
+        let producer = dead_letter_config(kafka).create_with_context(LogContext)?;
+        Ok(Self { producer, topic: kafka.dead_letter_topic() })
+    }
+
+    /// Sends the record as it came, with reason and origin as headers, into the same partition number, and waits for the
+    /// acknowledgement.
+    pub(super) async fn produce(&self, record: &Record, verdict: &Verdict) -> Result<(), KafkaError> {
+        match self.send(record, verdict, record.original.payload()).await {
+            // With its headers the record is larger than Kafka takes. It still lies at its origin, which the headers name.
+            Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge)) => {
+                let detail = format!("{}; the value is left out, since it is too large to be copied", verdict.detail);
+                self.send(record, &Verdict { detail, ..verdict.clone() }, None).await
+            }
+            other => other,
+        }
+    }
+
+    async fn send(&self, record: &Record, verdict: &Verdict, value: Option<&[u8]>) -> Result<(), KafkaError> {
+        let mut letter: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&self.topic)
+            .partition(record.original.partition())
+            .headers(headers(&record.original, verdict));
+        letter.key = record.original.key();
+        letter.payload = value;
+        match self.producer.send(letter, Timeout::After(QUEUE_WAIT)).await {
+            Ok(_) => Ok(()),
+            Err((error, _)) => Err(error),
+        }
+    }
+}
+
+fn headers(original: &OwnedMessage, verdict: &Verdict) -> OwnedHeaders {
+    let mut headers = original.headers().cloned().unwrap_or_default();
+    let partition = original.partition().to_string();
+    let offset = original.offset().to_string();
+    let added = [
+        (header::REASON, verdict.reason.code()),
+        (header::DETAIL, verdict.detail.as_str()),
+        (header::ORIGIN_TOPIC, original.topic()),
+        (header::ORIGIN_PARTITION, partition.as_str()),
+        (header::ORIGIN_OFFSET, offset.as_str()),
+    ];
+    for (key, value) in added {
+        headers = headers.insert(Header { key, value: Some(value) });
+    }
+    headers
+}
+
+/// What MongoDB is told.
+pub(super) fn document(record: &Record, verdict: &Verdict, at_ms: i64) -> DeadLetter {
+    let original = &record.original;
+    let origin =
+        Place { topic: original.topic().to_owned(), partition: original.partition(), offset: original.offset() };
+    let place = || format!("{}/{}/{}", origin.topic, origin.partition, origin.offset);
+    let id = match verdict.reason {
+        // The id is that of the message which is stored, and which is not dead-lettered.
+        Poison::Conflict => place(),
+        Poison::NotJson
+        | Poison::WrongShape
+        | Poison::TooLarge
+        | Poison::NoKey
+        | Poison::WrongKey
+        | Poison::NoType
+        | Poison::UnknownType => record.claimed_id().map_or_else(place, String::from),
+    };
+    DeadLetter { id, reason: verdict.reason, detail: verdict.detail.clone(), origin, at_ms }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::message::{Headers as _, Timestamp};
+    use wiber_model::record::{TYPE, decode};
+
+    use super::*;
+    use crate::store::Trace;
+
+    const ID: &str = "msg_1758865780040_07070707070707070707";
+
+    fn record(id_header: Option<&str>, value: &str) -> Record {
+        let mut headers = OwnedHeaders::new();
+        if let Some(id) = id_header {
+            headers = headers.insert(Header { key: header::ID, value: Some(id) });
+        }
+        let original = OwnedMessage::new(
+            Some(value.as_bytes().to_vec()),
+            None,
+            "t".into(),
+            Timestamp::NotAvailable,
+            3,
+            42,
+            Some(headers),
+        );
+        let decoded = decode(Some(TYPE.as_bytes()), None, Some(value.as_bytes()));
+        Record { offset: 42, published_at: 0, decoded, trace: Trace::default(), bytes: value.len(), original }
+    }
+
+    fn verdict(reason: Poison) -> Verdict {
+        Verdict { reason, detail: "why".into() }
+    }
+
+    fn check(id_header: Option<&str>, value: &str, reason: Poison, expected: &str) {
+        assert_eq!(document(&record(id_header, value), &verdict(reason), 1).id, expected);
+    }
+
+    #[test]
+    fn a_dead_letter_is_filed_under_its_message_or_its_origin() {
+        let value = format!(r#"{{"messageId":"{ID}"}}"#);
+        check(Some(ID), "hello", Poison::NotJson, ID);
+        check(None, &value, Poison::WrongShape, ID);
+        check(Some("msg_x"), &value, Poison::WrongShape, ID);
+        check(None, "hello", Poison::NotJson, "t/3/42");
+        check(Some(ID), &value, Poison::Conflict, "t/3/42");
+    }
+
+    #[test]
+    fn headers_keep_the_original_and_add_reason_and_origin() {
+        let headers = headers(&record(Some(ID), "x").original, &verdict(Poison::NoKey));
+        let text: Vec<(&str, &str)> =
+            headers.iter().map(|h| (h.key, std::str::from_utf8(h.value.unwrap()).unwrap())).collect();
+        let expected = [
+            ("ce_id", ID),
+            ("wiber-reason", "no-key"),
+            ("wiber-detail", "why"),
+            ("wiber-origin-topic", "t"),
+            ("wiber-origin-partition", "3"),
+            ("wiber-origin-offset", "42"),
+        ];
+        assert_eq!(text, expected);
+    }
+}

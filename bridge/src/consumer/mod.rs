@@ -1,0 +1,157 @@
+//! Kafka to MongoDB: every record stored once, in order, or dead-lettered.
+//!
+//! Entry point: [`run`]. A group ([`group`](self)) owns one task a partition; the tasks gather records, and two pure
+//! parts decide: `sequence` (heads, known ids and messages to the next write) and `offsets` (what may be committed).
+//! This module knows nothing of outboxes beyond their ids, and nothing of HTTP.
+
+mod dead_letter;
+mod gap;
+mod gather;
+mod group;
+mod heads;
+mod offsets;
+mod partition;
+mod rebalance;
+mod record;
+mod retry;
+mod sequence;
+#[cfg(test)]
+mod sequence_model;
+mod settings;
+mod slot;
+mod survey;
+mod writer;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::error::KafkaError;
+use tokio::sync::mpsc::unbounded_channel;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::backoff::Backoff;
+use crate::config;
+use crate::kafka::Inspector;
+use crate::status::Board;
+use crate::store::Store;
+use crate::telemetry::Metrics;
+
+use dead_letter::DeadLetters;
+use group::{Callbacks, End, Group};
+use partition::Shared;
+use rebalance::Context;
+
+const NOTE: &str = "store";
+const CLIENT_NOTE: &str = "consumer-client";
+/// A membership that lasted this long was a good one.
+const LASTING: Duration = Duration::from_secs(30);
+
+/// What the consumer is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Kafka's settings.
+    pub kafka: config::Kafka,
+    /// Static group membership under this name.
+    pub instance_id: Option<String>,
+    /// The outboxes that must send again before a gap is passed.
+    pub outbox_urls: Vec<Url>,
+    /// Questions about the topic.
+    pub inspector: Inspector,
+    /// MongoDB.
+    pub store: Store,
+    /// Notes for operators.
+    pub board: Board,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// How long the write in flight of a partition that is given up may take.
+    pub drain_limit: Duration,
+    /// How long leaving the group may take.
+    pub close_limit: Duration,
+}
+
+/// Why the consumer cannot work, however long it waits.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The linked library is too old.
+    #[error("librdkafka {found} is linked, but 2.10 or later is needed for cooperative rebalancing")]
+    OutdatedLibrary {
+        /// Its version.
+        found: String,
+    },
+    /// librdkafka refuses the settings.
+    #[error("the Kafka client cannot be made from its settings")]
+    Client(#[source] KafkaError),
+}
+
+/// Consumes until shutdown, whatever comes up or goes down in the meantime, and returns when everything it started has
+/// ended.
+///
+/// # Errors
+/// If it can never work: the library is too old or the settings are refused.
+pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Error> {
+    if let Some(found) = settings::outdated_library() {
+        return Err(Error::OutdatedLibrary { found });
+    }
+    let dead_letters = DeadLetters::new(&parts.kafka).map_err(Error::Client)?;
+    if !prepare(&parts, &shutdown).await {
+        return Ok(());
+    }
+    let shared = Shared {
+        topic: Arc::from(parts.kafka.topic.as_str()),
+        store: parts.store.clone(),
+        dead_letters,
+        metrics: parts.metrics.clone(),
+    };
+    let mut backoff = Backoff::for_servers();
+    loop {
+        let begun = Instant::now();
+        match join(&parts, &shared)?.run(&shutdown).await {
+            End::Shutdown => return Ok(()),
+            End::Restart(reason) => {
+                parts.board.set_note(CLIENT_NOTE, format!("the consumer joins its group anew: {reason}"));
+            }
+        }
+        if begun.elapsed() >= LASTING {
+            backoff.reset();
+        }
+        if !backoff.wait(&shutdown).await {
+            return Ok(());
+        }
+        parts.board.clear_note(CLIENT_NOTE);
+    }
+}
+
+fn join<'a>(parts: &'a Parts, shared: &Shared) -> Result<Group<'a>, Error> {
+    let (events, events_rx) = unbounded_channel();
+    let (commits, commits_rx) = unbounded_channel();
+    let config = settings::consumer_config(&parts.kafka, parts.instance_id.as_deref());
+    let consumer: StreamConsumer<Context> =
+        config.create_with_context(Context::new(events, commits)).map_err(Error::Client)?;
+    consumer.subscribe(&[&parts.kafka.topic]).map_err(Error::Client)?;
+    let callbacks = Callbacks { events: events_rx, commits: commits_rx };
+    Ok(Group::new(parts, shared.clone(), consumer, callbacks))
+}
+
+/// Waits for a replica set and its indexes; `false` if shutdown came first.
+async fn prepare(parts: &Parts, shutdown: &CancellationToken) -> bool {
+    let mut backoff = Backoff::for_servers();
+    loop {
+        let prepared = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return false,
+            prepared = parts.store.prepare() => prepared,
+        };
+        match prepared {
+            Ok(()) => {
+                parts.board.clear_note(NOTE);
+                return true;
+            }
+            Err(error) => parts.board.set_note(NOTE, format!("nothing is stored yet: {error}")),
+        }
+        if !backoff.wait(shutdown).await {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! librdkafka's callbacks. They run on the polling task and must not wait, so each only sends an event; the group
+//! answers with its own calls when it has resolved or drained the partitions.
+
+use std::sync::OnceLock;
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, TopicPartitionList};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::kafka::{LogContext, log_event};
+
+/// What the group's coordinator decided. The first three wait for the group's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Event {
+    /// These partitions are now owned.
+    Assigned(Vec<i32>),
+    /// These must be given up, in order.
+    Revoked(Vec<i32>),
+    /// These were taken away: another may own them already.
+    Lost(Vec<i32>),
+}
+
+/// The answer to a commit.
+#[derive(Debug)]
+pub(super) struct Committed {
+    /// Partitions with the offsets that were to be committed.
+    pub(super) offsets: Vec<(i32, i64)>,
+    /// Whether the coordinator took them.
+    pub(super) result: Result<(), KafkaError>,
+}
+
+/// Receives the callbacks.
+pub(super) struct Context {
+    events: UnboundedSender<Event>,
+    commits: UnboundedSender<Committed>,
+    /// Why this client can do nothing more, once that is so.
+    fatal: OnceLock<String>,
+}
+
+impl Context {
+    pub(super) fn new(events: UnboundedSender<Event>, commits: UnboundedSender<Committed>) -> Self {
+        Self { events, commits, fatal: OnceLock::new() }
+    }
+
+    /// Why this client must be replaced, if it must.
+    pub(super) fn fatal(&self) -> Option<&str> {
+        self.fatal.get().map(String::as_str)
+    }
+
+    /// Marks this client as one that must be replaced.
+    pub(super) fn set_fatal(&self, reason: impl Into<String>) {
+        // The first reason is the cause; later ones follow from it.
+        let _ = self.fatal.set(reason.into());
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        LogContext.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if let KafkaError::MessageConsumptionFatal(_) = error {
+            self.set_fatal(format!("{error}: {reason}"));
+        }
+        log_event(&error, reason);
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let partitions: Vec<i32> = list.elements().iter().map(|e| e.partition()).collect();
+        let assigned = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        let event = match (assigned, consumer.assignment_lost()) {
+            (true, _) => Event::Assigned(partitions),
+            (false, true) => Event::Lost(partitions),
+            (false, false) => Event::Revoked(partitions),
+        };
+        // Once the group has ended, while the client closes, nobody else can answer, and the client would wait for ever.
+        if self.events.send(event).is_err() {
+            answer_alone(consumer, assigned);
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, list: &TopicPartitionList) {
+        let offsets = list.elements().iter().filter_map(|e| Some((e.partition(), e.offset().to_raw()?))).collect();
+        // One partition's refusal stands in its element only.
+        let result = result.and_then(|()| list.elements().iter().try_for_each(|e| e.error()));
+        let _ = self.commits.send(Committed { offsets, result });
+    }
+}
+
+fn answer_alone(consumer: &BaseConsumer<Context>, assigned: bool) {
+    let answer = if assigned {
+        consumer.incremental_assign(&TopicPartitionList::new())
+    } else {
+        consumer.assignment().and_then(|all| consumer.incremental_unassign(&all))
+    };
+    if let Err(error) = answer {
+        tracing::debug!(%error, "a rebalance during the close");
+    }
+}

@@ -1,0 +1,176 @@
+//! What Kafka and MongoDB say about the owned partitions, and what follows for each.
+//!
+//! A survey records gaps before anything acts on them, so that every consumer and every relay acts on the same ones.
+
+use std::sync::Arc;
+
+use wiber_model::record::PARTITIONS;
+
+use super::gap::{Facts, Verdict, View, decide};
+use super::partition::Progress;
+use crate::clock::unix_ms;
+use crate::kafka::{self, Inspector, Watermarks};
+use crate::store::{self, Gap, GapReason, NewGap, Store, Topic};
+
+/// Why a survey came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// Kafka did not answer.
+    #[error("asking Kafka about the topic")]
+    Kafka(#[from] kafka::Error),
+    /// MongoDB did not answer.
+    #[error("asking MongoDB about the topic")]
+    Store(#[from] store::Error),
+    /// There is no topic.
+    #[error("topic {0} does not exist")]
+    NoTopic(String),
+    /// The number of partitions has changed.
+    #[error(
+        "topic {topic} has {found} partitions, but {recorded} when messages were first read from it: more partitions \
+         move conversations and break their order. Procedure: create a topic with {recorded} partitions under another \
+         name, set KAFKA_TOPIC to it on every bridge, and let the old one run empty first"
+    )]
+    Partitions {
+        /// The topic.
+        topic: String,
+        /// Partitions now.
+        found: usize,
+        /// Partitions as recorded.
+        recorded: i32,
+    },
+}
+
+/// One owned partition in question.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    pub(super) partition: i32,
+    pub(super) generation: u64,
+    pub(super) view: View,
+    /// How far its task has come by now, if there is one.
+    pub(super) progress: Option<Arc<Progress>>,
+}
+
+/// What a survey found.
+#[derive(Debug)]
+pub(super) struct Survey {
+    pub(super) topic_id: String,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// What follows for one partition.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) partition: i32,
+    pub(super) generation: u64,
+    pub(super) log: Watermarks,
+    pub(super) verdict: Verdict,
+}
+
+/// Asks, decides, and records the gaps that were found or passed.
+pub(super) async fn survey(
+    inspector: Inspector,
+    store: Store,
+    outboxes: Arc<[String]>,
+    subjects: Vec<Subject>,
+) -> Result<Survey, Error> {
+    let topic = inspector.topic().to_owned();
+    let topic_id = identify(&inspector, &store, &topic).await?;
+    let gaps = store.open_gaps(&topic).await?;
+    let committed = inspector.committed().await?;
+    let mut findings = Vec::with_capacity(subjects.len());
+    for subject in subjects {
+        let log = inspector.watermarks(subject.partition).await?;
+        let facts = Facts {
+            gap: gaps.iter().find(|g| g.partition == subject.partition),
+            committed: usize::try_from(subject.partition).ok().and_then(|p| committed.get(p).copied().flatten()),
+            log,
+            outboxes: &outboxes,
+        };
+        let verdict = decide(up_to_date(&subject, log), &facts);
+        record(&store, &topic, &topic_id, subject.partition, &verdict).await?;
+        let Subject { partition, generation, .. } = subject;
+        findings.push(Finding { partition, generation, log, verdict });
+    }
+    Ok(Survey { topic_id, findings })
+}
+
+/// The topic's id; if it is another than recorded, every partition gets a gap before the new one is recorded.
+async fn identify(inspector: &Inspector, store: &Store, topic: &str) -> Result<String, Error> {
+    let found = inspector.describe(topic).await?.ok_or_else(|| Error::NoTopic(topic.to_owned()))?;
+    let topic_id = found.id.unwrap_or_default();
+    let recorded = store.topic(topic).await?;
+    if let Some(recorded) = &recorded
+        && usize::try_from(recorded.partitions).ok() != Some(found.partitions)
+    {
+        let (topic, found, recorded) = (topic.to_owned(), found.partitions, recorded.partitions);
+        return Err(Error::Partitions { topic, found, recorded });
+    }
+    match recorded {
+        Some(recorded) if recorded.topic_id == topic_id => return Ok(topic_id),
+        Some(recorded) => {
+            tracing::error!(topic, old_id = recorded.topic_id, new_id = topic_id, "the topic was made anew");
+            open_everywhere(inspector, store, topic, &topic_id).await?;
+        }
+        None => {}
+    }
+    let partitions = i32::try_from(found.partitions).unwrap_or(PARTITIONS);
+    store.set_topic(topic, &Topic { topic_id: topic_id.clone(), partitions }).await?;
+    Ok(topic_id)
+}
+
+async fn open_everywhere(inspector: &Inspector, store: &Store, topic: &str, topic_id: &str) -> Result<(), Error> {
+    for (partition, log) in (0_i32..).zip(inspector.all_watermarks().await?) {
+        let verdict = Verdict::Open { reason: GapReason::Recreated, resume_at: log.low, records: 0 };
+        record(store, topic, topic_id, partition, &verdict).await?;
+    }
+    Ok(())
+}
+
+async fn record(
+    store: &Store,
+    topic: &str,
+    topic_id: &str,
+    partition: i32,
+    verdict: &Verdict,
+) -> Result<(), store::Error> {
+    match verdict {
+        Verdict::Open { reason, resume_at, records } => {
+            tracing::error!(topic, partition, reason = reason.code(), resume_at, records, "gap in the log");
+            let gap = NewGap {
+                topic: topic.to_owned(),
+                partition,
+                reason: *reason,
+                topic_id: topic_id.to_owned(),
+                resume_at: *resume_at,
+                records: *records,
+                now_ms: unix_ms(),
+            };
+            store.open_gap(gap).await
+        }
+        Verdict::Close(gap) => store.close_gap(gap).await,
+        Verdict::Keep | Verdict::Start { .. } | Verdict::Wait(_) | Verdict::Resume { .. } => Ok(()),
+    }
+}
+
+/// A position was noted before the log was asked for; if the log's start has overtaken it, it may have moved on since.
+fn up_to_date(subject: &Subject, log: Watermarks) -> View {
+    match (subject.view, &subject.progress) {
+        (View::Reading { position, committable, stalled }, Some(progress)) if position < log.low => {
+            View::Reading { position: progress.position(), committable, stalled }
+        }
+        (view, _) => view,
+    }
+}
+
+/// What a note says about an open gap.
+pub(super) fn describe(gap: &Gap, outboxes: &[String]) -> String {
+    let resent = |url: &&str| gap.resent.iter().any(|r| r.url == **url);
+    let missing: Vec<&str> = outboxes.iter().map(String::as_str).filter(|url| !resent(url)).collect();
+    let state = if missing.is_empty() {
+        "reading on over what was sent again".to_owned()
+    } else {
+        format!("waiting for {} to send again", missing.join(", "))
+    };
+    let (topic, partition, reason, records) = (&gap.topic, gap.partition, gap.reason.code(), gap.records);
+    format!("log gap in {topic} partition {partition} ({reason}, {records} records known to be missing): {state}")
+}

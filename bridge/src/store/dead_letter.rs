@@ -1,0 +1,63 @@
+//! The record of what was dead-lettered: what frees the outbox row, and what a query tells.
+
+use mongodb::bson::{Document, doc};
+use wiber_model::query::MessageState;
+use wiber_model::record::Poison;
+
+use super::error::within;
+use super::{Error, Place, Store, limits};
+
+/// One dead letter.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// The message's id, or the origin as `topic/partition/offset` where there is none of its own.
+    pub id: String,
+    /// Why.
+    pub reason: Poison,
+    /// What exactly, for a person; never contents.
+    pub detail: String,
+    /// Where the record lay.
+    pub origin: Place,
+    /// When, Unix milliseconds.
+    pub at_ms: i64,
+}
+
+impl Store {
+    /// Records a dead letter by a majority; a repeat changes nothing.
+    ///
+    /// # Errors
+    /// If no answer comes in time; the caller repeats it.
+    pub async fn put_dead_letter(&self, letter: &DeadLetter) -> Result<(), Error> {
+        let once = doc! { "$setOnInsert": {
+            "reason": letter.reason.code(),
+            "detail": &letter.detail,
+            "origin": { "topic": &letter.origin.topic, "partition": letter.origin.partition, "offset": letter.origin.offset },
+            "at": letter.at_ms,
+        } };
+        let write = self.dead_letters.update_one(doc! { "_id": &letter.id }, once).upsert(true);
+        within("recording a dead letter", self.write_limit, async { write.await }).await.map(drop)
+    }
+
+    /// How many dead letters there are.
+    ///
+    /// # Errors
+    /// If no answer comes in time.
+    pub async fn dead_letter_count(&self) -> Result<u64, Error> {
+        let count = self.dead_letters.estimated_document_count().max_time(limits::QUERY_SERVER);
+        within("counting dead letters", limits::QUERY, async { count.await }).await
+    }
+
+    pub(super) async fn dead_letter(&self, id: &str) -> Result<Option<MessageState>, Error> {
+        let find = self.dead_letters.find_one(doc! { "_id": id }).max_time(limits::QUERY_SERVER);
+        let found = within("reading a dead letter", limits::QUERY, async { find.await }).await?;
+        found.map(|d| state(&d)).transpose()
+    }
+}
+
+fn state(document: &Document) -> Result<MessageState, Error> {
+    let shape =
+        |e: mongodb::bson::error::Error| Error::Shape { collection: super::DEAD_LETTERS, detail: e.to_string() };
+    let reason = document.get_str("reason").map_err(shape)?.to_owned();
+    let at = document.get_i64("at").map_err(shape)?;
+    Ok(MessageState::DeadLettered { reason, at })
+}

@@ -1,0 +1,64 @@
+//! What can go wrong between the bridge and MongoDB.
+
+use std::future::Future;
+use std::time::Duration;
+
+/// A failed step. None of them says that a write did not happen: see [`super::Outcome`] for that.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The connection string is malformed, or its SRV record cannot be resolved.
+    #[error("MONGO_URI cannot be used")]
+    Uri(#[source] mongodb::error::Error),
+    /// The server belongs to no replica set.
+    #[error(
+        "MONGO_URI leads to {host}, which is not a member of a replica set; a standalone server can lose acknowledged \
+         writes: start mongod with --replSet and initiate the set once"
+    )]
+    NotReplicaSet {
+        /// Who answered.
+        host: String,
+    },
+    /// The server answered with an error, or none could be reached.
+    #[error("{step} in MongoDB failed")]
+    Failed {
+        /// What was tried.
+        step: &'static str,
+        /// Why it failed.
+        #[source]
+        source: mongodb::error::Error,
+    },
+    /// No answer came in time.
+    #[error("{step} in MongoDB took longer than {limit_ms} ms")]
+    TimedOut {
+        /// What was tried.
+        step: &'static str,
+        /// The limit, milliseconds.
+        limit_ms: u128,
+    },
+    /// A document is not what this program writes.
+    #[error("a document of {collection} has another shape than this program writes: {detail}")]
+    Shape {
+        /// Where.
+        collection: &'static str,
+        /// What differs.
+        detail: String,
+    },
+}
+
+impl Error {
+    pub(super) fn failed(step: &'static str) -> impl FnOnce(mongodb::error::Error) -> Self {
+        move |source| Self::Failed { step, source }
+    }
+}
+
+/// Runs one step under a limit that holds even when the server says nothing at all.
+pub(super) async fn within<T>(
+    step: &'static str,
+    limit: Duration,
+    work: impl Future<Output = mongodb::error::Result<T>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(result) => result.map_err(Error::failed(step)),
+        Err(_) => Err(Error::TimedOut { step, limit_ms: limit.as_millis() }),
+    }
+}

@@ -1,0 +1,122 @@
+//! The one write of messages, and what its answer means.
+
+use mongodb::error::{Error as Driver, ErrorKind, WriteFailure};
+
+use super::{Error, MessageDocument, Store};
+
+/// MongoDB's code for a broken unique index.
+const DUPLICATE_KEY: i32 = 11_000;
+
+/// How a write ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Every document is in the journals of a majority.
+    Done,
+    /// Any prefix of the documents may be stored, now or later: only a majority read tells.
+    Doubtful(Doubt, Error),
+    /// Certainly nothing was written: the same write may be tried again.
+    NothingWritten(Error),
+}
+
+/// Why an outcome is doubtful.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Doubt {
+    /// A document met a unique index: this message is stored, or its place is taken.
+    Duplicate,
+    /// Written on the primary, but not known to be on a majority.
+    WriteConcern,
+    /// No answer, a broken connection, or an error in the middle.
+    Unknown,
+}
+
+impl Doubt {
+    /// A stable name for logs and metrics.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Duplicate => "duplicate",
+            Self::WriteConcern => "write-concern",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Store {
+    /// Inserts the documents in order, stopping at the first that fails, with a journaled majority and a time limit.
+    pub async fn insert(&self, documents: &[MessageDocument]) -> Outcome {
+        const STEP: &str = "storing messages";
+        let write = self.messages.insert_many(documents).ordered(true);
+        match tokio::time::timeout(self.write_limit, async { write.await }).await {
+            Ok(Ok(_)) => Outcome::Done,
+            Ok(Err(source)) => {
+                let doubt = classify(&source);
+                let error = Error::Failed { step: STEP, source };
+                match doubt {
+                    Some(doubt) => Outcome::Doubtful(doubt, error),
+                    None => Outcome::NothingWritten(error),
+                }
+            }
+            Err(_) => Outcome::Doubtful(
+                Doubt::Unknown,
+                Error::TimedOut { step: STEP, limit_ms: self.write_limit.as_millis() },
+            ),
+        }
+    }
+}
+
+/// Each kind of failure by name: `None` if nothing can have been written.
+fn classify(error: &Driver) -> Option<Doubt> {
+    match error.kind.as_ref() {
+        ErrorKind::InsertMany(failure) => {
+            let codes = failure.write_errors.iter().flatten().map(|e| e.code);
+            Some(doubt_of(codes, failure.write_concern_error.is_some()))
+        }
+        ErrorKind::Write(WriteFailure::WriteError(e)) => Some(doubt_of([e.code], false)),
+        ErrorKind::Write(WriteFailure::WriteConcernError(_)) => Some(Doubt::WriteConcern),
+        // Nothing was sent.
+        ErrorKind::ServerSelection { .. }
+        | ErrorKind::DnsResolve { .. }
+        | ErrorKind::Authentication { .. }
+        | ErrorKind::InvalidTlsConfig { .. }
+        | ErrorKind::SessionsNotSupported
+        | ErrorKind::IncompatibleServer { .. }
+        | ErrorKind::InvalidArgument { .. }
+        | ErrorKind::BsonSerialization(_)
+        | ErrorKind::Shutdown => None,
+        // Sent, perhaps partly applied; `Command` covers step-downs and interruptions in the middle.
+        ErrorKind::Command(_)
+        | ErrorKind::Io(_)
+        | ErrorKind::ConnectionPoolCleared { .. }
+        | ErrorKind::InvalidResponse { .. }
+        | ErrorKind::Bson(_)
+        | ErrorKind::BsonDeserialization(_)
+        | ErrorKind::Internal { .. } => Some(Doubt::Unknown),
+        // Never the answer to an insert, and kinds that the driver may add: the doubtful reading is always safe.
+        _ => Some(Doubt::Unknown),
+    }
+}
+
+fn doubt_of(codes: impl IntoIterator<Item = i32>, write_concern_failed: bool) -> Doubt {
+    let mut codes = codes.into_iter().peekable();
+    let duplicate = codes.peek().is_some() && codes.all(|c| c == DUPLICATE_KEY);
+    match (duplicate, write_concern_failed) {
+        (true, _) => Doubt::Duplicate,
+        (false, true) => Doubt::WriteConcern,
+        (false, false) => Doubt::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_classified_by_name() {
+        assert_eq!(doubt_of([DUPLICATE_KEY], false), Doubt::Duplicate);
+        assert_eq!(doubt_of([DUPLICATE_KEY, 121], false), Doubt::Unknown);
+        assert_eq!(doubt_of([], true), Doubt::WriteConcern);
+        assert_eq!(doubt_of([], false), Doubt::Unknown);
+        let broken = Driver::from(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+        assert_eq!(classify(&broken), Some(Doubt::Unknown));
+    }
+}
