@@ -39,7 +39,12 @@ impl Entry {
     ///
     /// # Errors
     /// If the message cannot be written as JSON, which does not happen for a valid one.
-    pub fn new(message: &Message, key: Option<String>, request_id: &str, traceparent: &str) -> Result<Self, serde_json::Error> {
+    pub fn new(
+        message: &Message,
+        key: Option<String>,
+        request_id: &str,
+        traceparent: &str,
+    ) -> Result<Self, serde_json::Error> {
         Ok(Self {
             message_id: message.message_id.to_string(),
             json: serde_json::to_string(message)?,
@@ -51,7 +56,8 @@ impl Entry {
     }
 
     fn bytes(&self) -> i64 {
-        i64::try_from(self.json.len() + self.request_id.len() + self.traceparent.len()).unwrap_or(i64::MAX) + ROW_OVERHEAD_BYTES
+        i64::try_from(self.json.len() + self.request_id.len() + self.traceparent.len()).unwrap_or(i64::MAX)
+            + ROW_OVERHEAD_BYTES
     }
 
     /// What the entry adds to the outbox: rows and bytes, the key's included.
@@ -78,7 +84,8 @@ struct Item<'a> {
     bytes_sum: i64,
 }
 
-const ACCEPT: &str = "INSERT INTO outbox (message_id, message, request_id, traceparent, accepted_at, bytes, key_user, key)
+const ACCEPT: &str =
+    "INSERT INTO outbox (message_id, message, request_id, traceparent, accepted_at, bytes, key_user, key)
     SELECT e.value ->> 'id', e.value ->> 'message', e.value ->> 'request', e.value ->> 'trace', e.value ->> 'at',
            e.value ->> 'bytes', e.value ->> 'user', e.value ->> 'key'
     FROM counters AS c, json_each(?1) AS e

@@ -87,7 +87,8 @@ impl<C: Connection> Database<C> {
             Which::Unpublished => "state = 0 AND",
             Which::Unsettled => "",
         };
-        let packed = self.one(&READ.replace("FILTER", filter), &[after.into(), i64::from(limit).into()]).await?.into_text();
+        let packed =
+            self.one(&READ.replace("FILTER", filter), &[after.into(), i64::from(limit).into()]).await?.into_text();
         let mut rows: Vec<PackedRow> = serde_json::from_str(&packed).map_err(damaged)?;
         rows.sort_unstable_by_key(|row| row.position);
         let mut bytes = 0;

@@ -37,10 +37,25 @@ impl Error {
             Self::Damaged(text.to_owned())
         } else if has("readonly database") || has("read-only") {
             Self::NotDurable("the database file is read-only".to_owned())
-        } else if has("unable to open") || has("access denied") || has("no such database") || has("too many connections") {
+        } else if has("unable to open")
+            || has("access denied")
+            || has("no such database")
+            || has("too many connections")
+        {
             Self::Unavailable(text.to_owned())
         } else {
             Self::Unknown(text.to_owned())
+        }
+    }
+
+    /// The reason as a caller may see it: nothing of SQLite's own text, which can name paths.
+    #[must_use]
+    pub fn public(&self) -> String {
+        match self {
+            Self::Damaged(_) => "the outbox database is damaged; see the host's log".to_owned(),
+            Self::Unavailable(_) => "the outbox database cannot be opened; see the host's log".to_owned(),
+            Self::Unknown(_) => "a write to the outbox failed; see the host's log".to_owned(),
+            Self::Busy | Self::DiskFull | Self::NotDurable(_) => self.to_string(),
         }
     }
 

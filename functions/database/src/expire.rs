@@ -3,7 +3,7 @@
 use crate::{Connection, Database, Error};
 
 /// How long a key is kept, in milliseconds of running time.
-pub const KEY_MS_MIN: i64 = 24 * 60 * 60 * 1_000;
+pub(crate) const KEY_MS_MIN: i64 = 24 * 60 * 60 * 1_000;
 /// The longest step by which running time grows, so that a clock that jumps ahead ages no key.
 const STEP_MS_MAX: i64 = 60_000;
 /// How often running time is written down; more often would only cost fsyncs.

@@ -83,7 +83,9 @@ impl<B: Bell + 'static> Committer<B> {
             self.go_on(Rc::clone(source), bounds);
         }
         let taken = outcome.borrow_mut().take();
-        taken.unwrap_or_else(|| Err(Error::Unknown("the commit that this message waited for ended without a result".into())))
+        taken.unwrap_or_else(|| {
+            Err(Error::Unknown("the commit that this message waited for ended without a result".into()))
+        })
     }
 
     /// Hands what has queued up meanwhile to a task of its own.
@@ -121,7 +123,11 @@ impl<B: Bell + 'static> Committer<B> {
     }
 }
 
-async fn accept<S: Source>(source: &S, entries: &[Entry], bounds: Bounds) -> Result<std::collections::HashSet<String>, Error> {
+async fn accept<S: Source>(
+    source: &S,
+    entries: &[Entry],
+    bounds: Bounds,
+) -> Result<std::collections::HashSet<String>, Error> {
     let database = source.take().await?;
     let result = database.accept(entries, bounds).await;
     if result.as_ref().err().is_none_or(Error::nothing_written) {

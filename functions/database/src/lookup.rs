@@ -44,7 +44,9 @@ impl<C: Connection> Database<C> {
     /// # Errors
     /// Whatever SQLite says.
     pub async fn message_of_key(&self, user: &str, key: &str) -> Result<Option<String>, Error> {
-        let found = self.one("SELECT message FROM idempotency WHERE user = ?1 AND key = ?2", &[user.into(), key.into()]).await?;
+        let found = self
+            .one("SELECT message FROM idempotency WHERE user = ?1 AND key = ?2", &[user.into(), key.into()])
+            .await?;
         Ok(if found == Value::Null { None } else { Some(found.into_text()) })
     }
 
@@ -60,9 +62,16 @@ impl<C: Connection> Database<C> {
         }
         let rows = self.run(SQL, &[message_id.into()]).await?;
         let Some(row) = rows.into_iter().next() else { return Ok(None) };
-        let Ok([position, json, accepted_at, state, partition, offset, at]) = <[Value; 7]>::try_from(row) else { return Ok(None) };
+        let Ok([position, json, accepted_at, state, partition, offset, at]) = <[Value; 7]>::try_from(row) else {
+            return Ok(None);
+        };
         let published = (state.integer() == 1).then(|| (partition.integer(), offset.integer(), at.integer()));
-        Ok(Some(Found { position: position.integer(), json: json.into_text(), accepted_at: accepted_at.integer(), published }))
+        Ok(Some(Found {
+            position: position.integer(),
+            json: json.into_text(),
+            accepted_at: accepted_at.integer(),
+            published,
+        }))
     }
 
     /// How full the outbox is.
@@ -78,7 +87,9 @@ impl<C: Connection> Database<C> {
         }
         let rows = self.run(SQL, &[]).await?;
         let row = rows.into_iter().next().unwrap_or_default();
-        let Ok([messages, keys, bytes, total, oldest]) = <[Value; 5]>::try_from(row) else { return Ok(Depth::default()) };
+        let Ok([messages, keys, bytes, total, oldest]) = <[Value; 5]>::try_from(row) else {
+            return Ok(Depth::default());
+        };
         Ok(Depth {
             messages: messages.integer(),
             keys: keys.integer(),

@@ -111,7 +111,11 @@ impl<C: Connection> Database<C> {
             let file = row.pop().map(Value::into_text).unwrap_or_default();
             row.pop().map(Value::into_text).as_deref() == Some("main") && !file.is_empty()
         });
-        if is_file { Ok(()) } else { Err(Error::NotDurable("the database is in memory; give it a path in runtime-config.toml".into())) }
+        if is_file {
+            Ok(())
+        } else {
+            Err(Error::NotDurable("the database is in memory; give it a path in runtime-config.toml".into()))
+        }
     }
 
     async fn set_journal(&mut self, setting: JournalSetting) -> Result<(), Error> {
@@ -141,7 +145,8 @@ impl<C: Connection> Database<C> {
 
     fn note_unsafe_wal(&mut self, version: &str) {
         if self.journal == "wal" && !wal_is_safe(version) {
-            self.note = Some(format!("the outbox is forced into WAL mode on SQLite {version}, which lacks the WAL-reset fix"));
+            self.note =
+                Some(format!("the outbox is forced into WAL mode on SQLite {version}, which lacks the WAL-reset fix"));
         }
     }
 

@@ -89,7 +89,8 @@ pub(crate) async fn outbox_id<C: Connection>(database: &Database<C>) -> Result<S
 async fn version<C: Connection>(database: &Database<C>) -> Result<i64, Error> {
     let present = database.one("PRAGMA user_version", &[]).await?.integer();
     if present > VERSION {
-        let detail = format!("its schema has version {present} and this program knows {VERSION}; run the newer program");
+        let detail =
+            format!("its schema has version {present} and this program knows {VERSION}; run the newer program");
         return Err(Error::Unavailable(detail));
     }
     Ok(present)

@@ -52,6 +52,7 @@ fn text(error: SpinError) -> String {
         SpinError::AccessDenied => "access denied: spin.toml grants this component no database".to_owned(),
         SpinError::NoSuchDatabase => format!("no such database: {LABEL} is missing in the runtime configuration"),
         SpinError::InvalidConnection => "invalid connection".to_owned(),
+        SpinError::DatabaseFull => "database or disk is full".to_owned(),
     }
 }
 

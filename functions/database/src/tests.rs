@@ -38,7 +38,10 @@ async fn open(path: &Path) -> Database<Native> {
 
 /// Entry number `n`; equal numbers make equal ids.
 fn entry(n: u8) -> Entry {
-    let new = NewMessage { from_user: "alice".into(), to_user: "bob".into(), content: format!("number {n} \0 \"quoted\" é") };
+    let new =
+        NewMessage {
+            from_user: "alice".into(), to_user: "bob".into(), content: format!("number {n} \0 \"quoted\" é")
+        };
     Entry::new(&Message::accept(new, 1_000 + i64::from(n), [n; 10]), None, "request", "trace").unwrap()
 }
 

@@ -17,7 +17,8 @@ async fn a_taken_key_leaves_its_row_out_and_the_others_in() {
     let outbox = Outbox::new();
     let database = outbox.open().await;
     database.accept(&[keyed(1, "alice", "k")], ROOMY).await.unwrap();
-    let group = [entry(2), keyed(3, "alice", "k"), keyed(4, "carol", "k"), keyed(5, "alice", "l"), keyed(6, "alice", "l")];
+    let group =
+        [entry(2), keyed(3, "alice", "k"), keyed(4, "carol", "k"), keyed(5, "alice", "l"), keyed(6, "alice", "l")];
     let inserted = database.accept(&group, ROOMY).await.unwrap();
     let expected: Vec<_> = [0, 2, 3].map(|i: usize| group[i].message_id.clone()).to_vec();
     assert_eq!(inserted, expected);

@@ -115,7 +115,8 @@ async fn no_statement_scans_the_outbox() {
     ];
     for (sql, parameters) in statements {
         let plan = database.run(&format!("EXPLAIN QUERY PLAN {sql}"), &parameters).await.unwrap();
-        let text: Vec<String> = plan.into_iter().filter_map(|row| row.into_iter().last()).map(Value::into_text).collect();
+        let text: Vec<String> =
+            plan.into_iter().filter_map(|row| row.into_iter().last()).map(Value::into_text).collect();
         assert!(!text.iter().any(|line| line.starts_with("SCAN outbox")), "{sql}: {text:?}");
     }
 }

@@ -1,0 +1,62 @@
+//! Connections to the outbox, kept while the instance is warm.
+
+use spin_sdk::variables;
+use wiber_database::spin::Spin;
+use wiber_database::{Database, Error, JournalSetting, Pool, Source};
+
+/// The instance's connections, of one kind.
+pub struct Connections {
+    pool: Pool<Spin>,
+    read_only: bool,
+}
+
+impl Connections {
+    /// Connections that may write.
+    #[must_use]
+    pub const fn writing() -> Self {
+        Self { pool: Pool::new(), read_only: false }
+    }
+
+    /// Connections on which a write is an error.
+    #[must_use]
+    pub const fn read_only() -> Self {
+        Self { pool: Pool::new(), read_only: true }
+    }
+}
+
+impl Source for Connections {
+    type Connection = Spin;
+
+    async fn take(&self) -> Result<Database<Spin>, Error> {
+        if let Some(database) = self.pool.take() {
+            return Ok(database);
+        }
+        let journal = journal().await?;
+        let connection = Spin::open().await?;
+        if self.read_only {
+            Database::open_read_only(connection, journal).await
+        } else {
+            Database::open(connection, journal).await
+        }
+    }
+
+    fn put(&self, database: Database<Spin>) {
+        self.pool.put(database);
+    }
+}
+
+/// The setting `outbox_journal`.
+///
+/// # Errors
+/// If it has an unknown value.
+pub async fn journal() -> Result<JournalSetting, Error> {
+    let Ok(value) = variables::get("outbox_journal").await else { return Ok(JournalSetting::Auto) };
+    JournalSetting::parse(&value).ok_or_else(|| {
+        Error::NotDurable(format!("variable outbox_journal is {value:?}; it must be auto, wal or truncate"))
+    })
+}
+
+/// Writes an error with all its details to the log; the caller's answer gets [`Error::public`].
+pub fn report(error: &Error) {
+    eprintln!("{}", serde_json::json!({ "message": "the outbox failed", "error": error.to_string() }));
+}

@@ -1,0 +1,147 @@
+//! The outbox as the bridge's routes need it, on the instance's connections.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use wiber_component::{Connections, System, report};
+use wiber_database::spin::Spin;
+use wiber_database::{Bounds, Database, Error, Lease, Source};
+use wiber_handlers::outbox::{Drain, DrainError};
+use wiber_handlers::{Entropy, Settings, SettingsError};
+use wiber_model::outbox::{
+    Changed, LeaseAnswer, LeaseRequest, PublishedRequest, ReadAnswer, ReadRequest, ReleaseRequest, Row, SettleRequest,
+    Statistics, UnsettledAnswer, UnsettledRequest,
+};
+
+/// How often a waiting read looks for a commit, in microseconds: while messages come, and once none came for a while.
+const POLL_BUSY_MICROS: u64 = 2_000;
+const POLL_IDLE_MICROS: u64 = 20_000;
+/// After how long without a message reads look less often, in milliseconds.
+const IDLE_AFTER_MS: i64 = 10_000;
+
+thread_local! {
+    static CONNECTIONS: Rc<Connections> = Rc::new(Connections::writing());
+    static LAST_ROW_MS: Cell<i64> = const { Cell::new(0) };
+}
+
+pub(crate) struct Store {
+    connections: Rc<Connections>,
+    bounds: Bounds,
+}
+
+impl Store {
+    pub(crate) fn new(settings: &Result<Settings, SettingsError>) -> Self {
+        let limits = settings.as_ref().ok().map(|s| (s.outbox_rows_max, s.outbox_bytes_max));
+        let (rows_max, bytes_max) = limits.unwrap_or_default();
+        Self { connections: CONNECTIONS.with(Rc::clone), bounds: Bounds { rows_max, bytes_max } }
+    }
+
+    /// Runs `work` on a connection of its own; one that failed with an unknown outcome is dropped.
+    async fn with<T>(&self, work: impl AsyncFnOnce(&Database<Spin>) -> Result<T, Error>) -> Result<T, DrainError> {
+        let result = match self.connections.take().await {
+            Ok(database) => {
+                let result = work(&database).await;
+                if result.as_ref().err().is_none_or(Error::nothing_written) {
+                    self.connections.put(database);
+                }
+                result
+            }
+            Err(error) => Err(error),
+        };
+        result.map_err(|error| {
+            report(&error);
+            DrainError(error.public())
+        })
+    }
+}
+
+/// Rows above `request.after`, waiting for the first through short queries.
+async fn wait_for_rows(database: &Database<Spin>, request: &ReadRequest) -> Result<Vec<Row>, Error> {
+    let deadline = database.monotonic_ms() + u64::from(request.wait_ms);
+    let mut seen = database.data_version().await?;
+    loop {
+        let rows = database.read(request.which, request.after, request.limit).await?;
+        let now_ms = System.now_ms();
+        if !rows.is_empty() {
+            LAST_ROW_MS.set(now_ms);
+            return Ok(rows);
+        }
+        loop {
+            if database.monotonic_ms() >= deadline {
+                return Ok(Vec::new());
+            }
+            let idle = (System.now_ms() - LAST_ROW_MS.get()).abs() > IDLE_AFTER_MS;
+            database.pause(if idle { POLL_IDLE_MICROS } else { POLL_BUSY_MICROS }).await;
+            let version = database.data_version().await?;
+            if version != seen {
+                seen = version;
+                break;
+            }
+        }
+    }
+}
+
+impl Drain for Store {
+    async fn lease(&self, request: LeaseRequest) -> Result<Option<LeaseAnswer>, DrainError> {
+        self.with(async |database| {
+            let now_ms = System.now_ms();
+            database.expire_keys(now_ms).await?;
+            let held = database.lease(Lease { holder: &request.holder, now_ms }, request.ttl_ms).await?;
+            Ok(held.then(|| LeaseAnswer { outbox_id: database.outbox_id().to_owned() }))
+        })
+        .await
+    }
+
+    async fn release(&self, request: ReleaseRequest) -> Result<Changed, DrainError> {
+        self.with(async |database| Ok(changed(database, database.release(&request.holder).await?))).await
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Option<ReadAnswer>, DrainError> {
+        self.with(async |database| {
+            if !database.holds_lease(Lease { holder: &request.holder, now_ms: System.now_ms() }).await? {
+                return Ok(None);
+            }
+            let rows = wait_for_rows(database, &request).await?;
+            Ok(Some(ReadAnswer { outbox_id: database.outbox_id().to_owned(), rows }))
+        })
+        .await
+    }
+
+    async fn published(&self, request: PublishedRequest) -> Result<Changed, DrainError> {
+        self.with(async |database| Ok(changed(database, database.published(&request.rows).await?))).await
+    }
+
+    async fn unsettled(&self, request: UnsettledRequest) -> Result<UnsettledAnswer, DrainError> {
+        self.with(async |database| {
+            let rows = database.unsettled(request.after, request.limit).await?;
+            Ok(UnsettledAnswer { outbox_id: database.outbox_id().to_owned(), rows })
+        })
+        .await
+    }
+
+    async fn settle(&self, request: SettleRequest) -> Result<Changed, DrainError> {
+        self.with(async |database| Ok(changed(database, database.settle(&request.rows).await?))).await
+    }
+
+    async fn statistics(&self) -> Result<Statistics, DrainError> {
+        self.with(async |database| {
+            let depth = database.depth().await?;
+            let age = depth.oldest_accepted_at.map_or(0, |at| System.now_ms().saturating_sub(at).max(0));
+            Ok(Statistics {
+                outbox_id: database.outbox_id().to_owned(),
+                accepted_total: depth.accepted_total,
+                messages: depth.messages,
+                keys: depth.keys,
+                bytes: depth.bytes,
+                rows_max: self.bounds.rows_max,
+                bytes_max: self.bounds.bytes_max,
+                oldest_age_ms: age,
+            })
+        })
+        .await
+    }
+}
+
+fn changed(database: &Database<Spin>, changed: u64) -> Changed {
+    Changed { outbox_id: database.outbox_id().to_owned(), changed }
+}

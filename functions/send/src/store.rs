@@ -1,0 +1,95 @@
+//! The outbox as the send handler needs it, on the instance's connections and its one group commit.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use wiber_component::{Connections, System, report};
+use wiber_database::spin::StreamBell;
+use wiber_database::{Bounds, Committer, Entry, Error, Source};
+use wiber_handlers::send::{Accepted, Outbox, OutboxError, Submission};
+use wiber_handlers::{Entropy, Settings, SettingsError};
+use wiber_model::Message;
+
+/// How often old idempotency keys are looked for, in milliseconds.
+const EXPIRE_EVERY_MS: i64 = 30_000;
+
+/// What outlives a request: connections and the commit that requests share.
+struct Shared {
+    connections: Rc<Connections>,
+    committer: Rc<Committer<StreamBell>>,
+    expired_at_ms: Cell<i64>,
+}
+
+thread_local! {
+    static SHARED: Rc<Shared> = Rc::new(Shared {
+        connections: Rc::new(Connections::writing()),
+        committer: Rc::default(),
+        expired_at_ms: Cell::new(0),
+    });
+}
+
+pub(crate) struct Store {
+    shared: Rc<Shared>,
+    bounds: Bounds,
+}
+
+impl Store {
+    pub(crate) fn new(settings: &Result<Settings, SettingsError>) -> Self {
+        let limits = settings.as_ref().ok().map(|s| (s.outbox_rows_max, s.outbox_bytes_max));
+        let (rows_max, bytes_max) = limits.unwrap_or_default();
+        Self { shared: SHARED.with(Rc::clone), bounds: Bounds { rows_max, bytes_max } }
+    }
+
+    async fn message_of_key(&self, user: &str, key: &str) -> Result<Option<Message>, Error> {
+        let database = self.shared.connections.take().await?;
+        let json = database.message_of_key(user, key).await?;
+        self.shared.connections.put(database);
+        json.map(|json| serde_json::from_str(&json).map_err(|e| Error::Damaged(e.to_string()))).transpose()
+    }
+
+    /// Frees old keys now and then, so that an outbox that no bridge drains does not fill up with them.
+    async fn expire_keys(&self) -> Result<(), Error> {
+        let now = System.now_ms();
+        let last = self.shared.expired_at_ms.replace(now);
+        if (now - last).abs() < EXPIRE_EVERY_MS {
+            self.shared.expired_at_ms.set(last);
+            return Ok(());
+        }
+        let database = self.shared.connections.take().await?;
+        database.expire_keys(now).await?;
+        self.shared.connections.put(database);
+        Ok(())
+    }
+}
+
+impl Outbox for Store {
+    async fn earlier(&self, user: &str, key: &str) -> Result<Option<Message>, OutboxError> {
+        // Nothing was written yet, whatever a look-up failed of.
+        self.message_of_key(user, key).await.map_err(|error| {
+            report(&error);
+            OutboxError::Refused(error.public())
+        })
+    }
+
+    async fn accept(&self, submission: Submission) -> Result<Accepted, OutboxError> {
+        if let Err(error) = self.expire_keys().await {
+            report(&error);
+        }
+        let Submission { message, key, request_id, traceparent } = submission;
+        let asked = key.clone().map(|key| (message.from_user.clone(), key));
+        let entry =
+            Entry::new(&message, key, &request_id, &traceparent).map_err(|e| OutboxError::Refused(e.to_string()))?;
+        match self.shared.committer.commit(&self.shared.connections, entry, self.bounds).await {
+            Ok(true) => Ok(Accepted::New),
+            Ok(false) => {
+                let Some((user, key)) = asked else { return Ok(Accepted::Full) };
+                let earlier = self.earlier(&user, &key).await?;
+                Ok(earlier.map_or(Accepted::Full, |message| Accepted::Earlier(Box::new(message))))
+            }
+            Err(error) => {
+                report(&error);
+                Err(if error.nothing_written() { OutboxError::Refused(error.public()) } else { OutboxError::Unknown })
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The outbox, to be looked at only.
+
+use std::rc::Rc;
+
+use wiber_component::{Connections, report};
+use wiber_database::spin::Spin;
+use wiber_database::{Bounds, Database, Error, Source};
+use wiber_handlers::status::{Condition, Held, View};
+use wiber_handlers::{Settings, SettingsError};
+
+thread_local! {
+    static CONNECTIONS: Rc<Connections> = Rc::new(Connections::read_only());
+}
+
+pub(crate) struct Store {
+    connections: Rc<Connections>,
+    bounds: Bounds,
+}
+
+impl Store {
+    pub(crate) fn new(settings: &Result<Settings, SettingsError>) -> Self {
+        let limits = settings.as_ref().ok().map(|s| (s.outbox_rows_max, s.outbox_bytes_max));
+        let (rows_max, bytes_max) = limits.unwrap_or_default();
+        Self { connections: CONNECTIONS.with(Rc::clone), bounds: Bounds { rows_max, bytes_max } }
+    }
+
+    async fn with<T>(&self, work: impl AsyncFnOnce(&Database<Spin>) -> Result<T, Error>) -> Result<T, String> {
+        let attempt = async {
+            let database = self.connections.take().await?;
+            let value = work(&database).await?;
+            // A file without schema gets one from a writer later: such a connection is opened anew each time.
+            if !database.outbox_id().is_empty() {
+                self.connections.put(database);
+            }
+            Ok(value)
+        };
+        attempt.await.map_err(|error: Error| {
+            report(&error);
+            error.public()
+        })
+    }
+}
+
+impl View for Store {
+    async fn find(&self, message_id: &str) -> Result<Option<Held>, String> {
+        self.with(async |database| {
+            let found = database.find(message_id).await?;
+            Ok(found.map(|f| Held {
+                json: f.json,
+                position: f.position,
+                accepted_at: f.accepted_at,
+                published: f.published,
+            }))
+        })
+        .await
+    }
+
+    async fn condition(&self) -> Result<Condition, String> {
+        self.with(async |database| {
+            let full = database.depth().await?.is_full(self.bounds);
+            Ok(Condition { full, journal: database.journal().to_owned(), note: database.note().map(str::to_owned) })
+        })
+        .await
+    }
+}
