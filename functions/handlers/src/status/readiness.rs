@@ -1,15 +1,32 @@
 //! Readiness: what works now, and what an operator should know.
 
 use http::StatusCode;
-use serde_json::json;
+use serde::Serialize;
 use wiber_model::query::{self, BridgeStatus, Dependency};
 
 use super::{Condition, View};
 use crate::answer::Reply;
 use crate::bridge::{self, Bridge};
 
-#[derive(serde::Serialize)]
+#[derive(Serialize)]
 struct NoParameters {}
+
+/// The three bodies' fields, in the order in which they are shown; those that a body has not are left out.
+#[derive(Serialize)]
+struct Readiness {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outbox: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    journal: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bridge: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kafka: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mongodb: Option<&'static str>,
+    notes: Vec<String>,
+}
 
 /// The outbox's word and journal mode, and a note.
 fn outbox(condition: Result<Condition, String>) -> (&'static str, String, Option<String>) {
@@ -19,9 +36,9 @@ fn outbox(condition: Result<Condition, String>) -> (&'static str, String, Option
     }
 }
 
-fn reply(ready: bool, body: serde_json::Value) -> Reply {
+fn reply(ready: bool, body: &Readiness) -> Reply {
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Reply::json(&body).with_status(status)
+    Reply::json(body).with_status(status)
 }
 
 fn word(ready: bool) -> &'static str {
@@ -52,26 +69,31 @@ pub(super) async fn whole(view: &impl View, bridge: &impl Bridge) -> Reply {
     };
     let up = Some(Dependency::Connected);
     let ready = outbox == "accepting" && bridge == "connected" && kafka == up && mongodb == up;
-    reply(
-        ready,
-        json!({
-            "status": word(ready), "outbox": outbox, "journal": journal, "bridge": bridge,
-            "kafka": connection(kafka), "mongodb": connection(mongodb), "notes": notes,
-        }),
-    )
+    let body = Readiness {
+        status: word(ready),
+        outbox: Some(outbox),
+        journal: Some(journal),
+        bridge: Some(bridge),
+        kafka: Some(connection(kafka)),
+        mongodb: Some(connection(mongodb)),
+        notes,
+    };
+    reply(ready, &body)
 }
 
 pub(super) async fn send(view: &impl View) -> Reply {
     let (outbox, journal, note) = outbox(view.condition().await);
     let ready = outbox == "accepting";
-    let notes: Vec<String> = note.into_iter().collect();
-    reply(ready, json!({ "status": word(ready), "outbox": outbox, "journal": journal, "notes": notes }))
+    let notes = note.into_iter().collect();
+    let (outbox, journal) = (Some(outbox), Some(journal));
+    reply(ready, &Readiness { status: word(ready), outbox, journal, bridge: None, kafka: None, mongodb: None, notes })
 }
 
 pub(super) async fn fetch(bridge: &impl Bridge) -> Reply {
     let answer = bridge::ask::<BridgeStatus>(bridge, query::STATUS, &NoParameters {}).await;
     let mongodb = answer.as_ref().ok().map(|status| status.mongodb);
     let ready = mongodb == Some(Dependency::Connected);
-    let bridge = if answer.is_ok() { "connected" } else { "disconnected" };
-    reply(ready, json!({ "status": word(ready), "bridge": bridge, "mongodb": connection(mongodb) }))
+    let bridge = Some(if answer.is_ok() { "connected" } else { "disconnected" });
+    let (mongodb, notes) = (Some(connection(mongodb)), Vec::new());
+    reply(ready, &Readiness { status: word(ready), outbox: None, journal: None, bridge, kafka: None, mongodb, notes })
 }
