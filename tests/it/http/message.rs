@@ -1,0 +1,47 @@
+//! `GET /messages/id/{messageId}`.
+
+use libtest_mimic::Trial;
+use wiber_model::MessageId;
+use wiber_tests::site::{Place, Site};
+use wiber_tests::{names, send, shape, tests_at};
+
+use super::check::line;
+
+pub(crate) fn tests(place: Place) -> Vec<Trial> {
+    tests_at![place; a_message_is_known_from_its_200_on, what_was_never_sent_is_not_found]
+}
+
+async fn a_message_is_known_from_its_200_on(site: Site) {
+    let (alice, bob) = names::pair();
+    let message = site.client.send(&alice, &bob, "where am I?").await;
+    let id = send::id(&message);
+    let mut seen = vec!["accepted"];
+    loop {
+        let answer = site.client.state(&id).await.expect(200).json();
+        assert_eq!(answer["message"]["messageId"], id.as_str(), "{answer}");
+        let state = answer["state"].as_str().unwrap_or_default();
+        let place = ["accepted", "published", "stored"].into_iter().position(|known| known == state);
+        let before = ["accepted", "published", "stored"].into_iter().position(|known| Some(&known) == seen.last());
+        assert!(place.is_some() && place >= before, "{state} after {seen:?}");
+        seen.push(["accepted", "published", "stored"][place.unwrap_or_default()]);
+        if state == "stored" {
+            assert_eq!(answer["message"], shape::at_place(&message, 1));
+            break;
+        }
+    }
+}
+
+async fn check(site: &Site, id: &str, expected: &str) {
+    assert_eq!(line(&site.client.state(id).await), expected, "{id}");
+}
+
+async fn what_was_never_sent_is_not_found(site: Site) {
+    let unused = MessageId::new(1_758_865_780_040, rand::random());
+    check(&site, unused.as_str(), "404 not-found").await;
+    for text in ["x", "msg_", "msg_1_2", "msg_1_E10628BB5F1C4D2A9B07", "1", "%20", "msg_1_e10628bb5f1c4d2a9b0g"] {
+        check(&site, text, "404 not-found").await;
+    }
+    check(&site, "%zz", "400 bad-percent-encoding").await;
+    let answer = site.client.get(&format!("/messages/id/{unused}?x=1")).await;
+    assert_eq!(line(&answer), "422 x:unknown-parameter");
+}

@@ -1,0 +1,65 @@
+//! The judge: after the faults it reads everything back in three ways (by paging, from MongoDB, from Kafka) and compares
+//! it with the clients' log.
+
+mod judge;
+mod read_back;
+
+use std::collections::BTreeSet;
+
+use wiber_model::Conversation;
+
+pub use judge::{Report, judge};
+pub use read_back::{ReadBack, Seen};
+
+use crate::load::{Entry, Outcome};
+use crate::stack::Stack;
+use crate::wait;
+
+/// Waits until every acknowledged message is stored and freed, reads all back and asserts that nothing is lost, doubled,
+/// out of order or unseen.
+///
+/// # Panics
+/// If something is.
+pub async fn check(stack: &Stack, log: &[Entry]) {
+    caught_up(stack, log).await;
+    let back = ReadBack::of(stack, &conversations(log)).await;
+    let report = judge(log, &back);
+    println!("{report}");
+    assert!(report.is_clean(), "{report:#?}");
+}
+
+/// Waits until MongoDB has every acknowledged message and the outbox holds none.
+async fn caught_up(stack: &Stack, log: &[Entry]) {
+    let acknowledged: BTreeSet<&str> = log
+        .iter()
+        .filter_map(|entry| match &entry.outcome {
+            Outcome::Ok(id) => Some(id.as_str()),
+            _ => None,
+        })
+        .collect();
+    wait::until("every acknowledged message stored and freed", async || {
+        let stored = stack.store.messages().await;
+        let stored: BTreeSet<&str> = stored.iter().filter_map(|document| document.get_str("_id").ok()).collect();
+        let missing = acknowledged.difference(&stored).count();
+        let pending = stack.statistics().await.messages;
+        if missing == 0 && pending == 0 {
+            Ok(())
+        } else {
+            let logs: String = stack.bridges.iter().map(crate::node::Node::log_tail).collect();
+            Err(format!("{missing} of {} not stored, {pending} rows in the outbox\n{logs}", acknowledged.len()))
+        }
+    })
+    .await;
+}
+
+/// The conversations of a log, each as one pair.
+fn conversations(log: &[Entry]) -> Vec<(String, String)> {
+    let mut seen = BTreeSet::new();
+    let mut pairs = Vec::new();
+    for entry in log {
+        if seen.insert(Conversation::of(&entry.from, &entry.to)) {
+            pairs.push((entry.from.clone(), entry.to.clone()));
+        }
+    }
+    pairs
+}

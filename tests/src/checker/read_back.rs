@@ -1,0 +1,77 @@
+//! What the system says it holds.
+
+use std::collections::BTreeMap;
+
+use wiber_model::{Conversation, record::header};
+
+use crate::send::{id, seq};
+use crate::stack::Stack;
+
+/// One message as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its id.
+    pub id: String,
+    /// Its place in the conversation; in Kafka, its offset.
+    pub seq: i64,
+    /// Its text.
+    pub content: String,
+}
+
+/// Everything found, by conversation and in the order found.
+#[derive(Debug, Clone, Default)]
+pub struct ReadBack {
+    /// By paging through the API.
+    pub paged: BTreeMap<Conversation, Vec<Seen>>,
+    /// In MongoDB, by `seq`.
+    pub stored: BTreeMap<Conversation, Vec<Seen>>,
+    /// In Kafka's log, each id where it first appears.
+    pub logged: BTreeMap<Conversation, Vec<Seen>>,
+}
+
+impl ReadBack {
+    /// Reads a deployment back.
+    pub async fn of(stack: &Stack, conversations: &[(String, String)]) -> Self {
+        let mut back = Self { stored: stored(stack).await, logged: logged(stack).await, ..Self::default() };
+        for (one, other) in conversations {
+            let page = stack.client.conversation(one, other).await;
+            let seen = page.iter().map(|message| Seen {
+                id: id(message),
+                seq: seq(message),
+                content: message["content"].as_str().unwrap_or_default().to_owned(),
+            });
+            back.paged.insert(Conversation::of(one, other), seen.collect());
+        }
+        back
+    }
+}
+
+async fn stored(stack: &Stack) -> BTreeMap<Conversation, Vec<Seen>> {
+    let mut found: BTreeMap<Conversation, Vec<Seen>> = BTreeMap::new();
+    for document in stack.store.messages().await {
+        let text = |name: &str| document.get_str(name).unwrap_or_default().to_owned();
+        let seen = Seen { id: text("_id"), seq: document.get_i64("seq").unwrap_or_default(), content: text("content") };
+        found.entry(Conversation::of(&text("fromUser"), &text("toUser"))).or_default().push(seen);
+    }
+    for messages in found.values_mut() {
+        messages.sort_by_key(|seen| seen.seq);
+    }
+    found
+}
+
+async fn logged(stack: &Stack) -> BTreeMap<Conversation, Vec<Seen>> {
+    let mut found: BTreeMap<Conversation, Vec<Seen>> = BTreeMap::new();
+    let mut ids = std::collections::HashSet::new();
+    for record in stack.records().await {
+        let Some(id) = record.header(header::ID).map(str::to_owned) else { continue };
+        let Ok(message) = serde_json::from_slice::<wiber_model::Message>(record.value.as_deref().unwrap_or_default())
+        else {
+            continue;
+        };
+        if ids.insert(id.clone()) {
+            let conversation = message.conversation();
+            found.entry(conversation).or_default().push(Seen { id, seq: record.offset, content: message.content });
+        }
+    }
+    found
+}

@@ -1,0 +1,184 @@
+//! A second way to look into Kafka, past the bridge, and a way to put anything there.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::util::Timeout;
+use rdkafka::{Offset, TopicPartitionList};
+
+const TIME_LIMIT: Duration = Duration::from_secs(20);
+
+/// One record as it lies in the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub value: Option<Vec<u8>>,
+    /// Its headers, as text.
+    pub headers: HashMap<String, String>,
+}
+
+impl Record {
+    /// A header's text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+}
+
+/// Every record of `topic`, by partition and offset; empty where the topic does not exist.
+///
+/// # Errors
+/// If Kafka does not answer.
+///
+/// # Panics
+/// If the reading task does.
+pub async fn scan(bootstrap: &str, topic: &str) -> Result<Vec<Record>, KafkaError> {
+    let (bootstrap, topic) = (bootstrap.to_owned(), topic.to_owned());
+    tokio::task::spawn_blocking(move || scan_blocking(&bootstrap, &topic)).await.expect("the scan does not panic")
+}
+
+fn scan_blocking(bootstrap: &str, topic: &str) -> Result<Vec<Record>, KafkaError> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", crate::names::unique("scan"))
+        .set("enable.auto.commit", "false")
+        .set("allow.auto.create.topics", "false")
+        .create()?;
+    let mut ends = HashMap::new();
+    let mut assignment = TopicPartitionList::new();
+    let metadata = consumer.fetch_metadata(Some(topic), TIME_LIMIT)?;
+    for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), TIME_LIMIT)?;
+        if high > low {
+            ends.insert(partition.id(), high);
+            assignment.add_partition_offset(topic, partition.id(), Offset::Offset(low))?;
+        }
+    }
+    consumer.assign(&assignment)?;
+    let mut records = Vec::new();
+    while !ends.is_empty() {
+        let Some(message) = consumer.poll(TIME_LIMIT) else { break };
+        let message = message?;
+        let record = Record {
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            headers: message.headers().into_iter().flat_map(|headers| headers.iter()).map(text).collect(),
+        };
+        if ends.get(&record.partition).is_some_and(|end| record.offset + 1 >= *end) {
+            ends.remove(&record.partition);
+        }
+        records.push(record);
+    }
+    records.sort_by_key(|record| (record.partition, record.offset));
+    Ok(records)
+}
+
+fn text(header: Header<'_, &[u8]>) -> (String, String) {
+    (header.key.to_owned(), String::from_utf8_lossy(header.value.unwrap_or_default()).into_owned())
+}
+
+/// Appends `record` to its partition of `topic` and returns its offset.
+///
+/// # Panics
+/// If Kafka does not take it.
+pub async fn produce(bootstrap: &str, topic: &str, record: &Record) -> i64 {
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("acks", "all")
+        .create()
+        .expect("the harness's settings are valid");
+    let headers = record
+        .headers
+        .iter()
+        .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
+    let mut out: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(topic).partition(record.partition).headers(headers);
+    out.key = record.key.as_deref();
+    out.payload = record.value.as_deref();
+    let delivery = producer.send(out, Timeout::After(TIME_LIMIT)).await;
+    delivery.map(|delivery| delivery.offset).unwrap_or_else(|(error, _)| panic!("Kafka refused a record: {error}"))
+}
+
+/// A topic's number of partitions and its settings.
+///
+/// # Panics
+/// If Kafka does not answer or has no such topic.
+pub async fn describe(bootstrap: &str, topic: &str) -> (i32, HashMap<String, String>) {
+    let admin = admin(bootstrap);
+    let asked = [ResourceSpecifier::Topic(topic)];
+    let answers = admin.describe_configs(&asked, &AdminOptions::new()).await.expect("Kafka answers");
+    let settings = answers.into_iter().next().expect("one topic was asked for").expect("the topic exists");
+    let settings = settings.entries.into_iter().map(|entry| (entry.name, entry.value.unwrap_or_default())).collect();
+    let metadata = admin.inner().fetch_metadata(Some(topic), TIME_LIMIT).expect("Kafka answers");
+    let partitions = metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>();
+    (i32::try_from(partitions).unwrap_or(-1), settings)
+}
+
+/// Creates a topic.
+///
+/// # Panics
+/// If Kafka does not.
+pub async fn create(bootstrap: &str, topic: &str, partitions: i32) {
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    let created = admin(bootstrap).create_topics([&new], &AdminOptions::new()).await.expect("Kafka answers");
+    assert!(created.iter().all(Result::is_ok), "{created:?}");
+}
+
+fn admin(bootstrap: &str) -> AdminClient<DefaultClientContext> {
+    let admin = ClientConfig::new().set("bootstrap.servers", bootstrap).create();
+    admin.expect("the harness's settings are valid")
+}
+
+/// The partition that every Kafka client gives a key: murmur2 as Java's `DefaultPartitioner` computes it.
+#[must_use]
+pub fn partition_of(key: &[u8], partitions: i32) -> i32 {
+    (murmur2(key) & 0x7fff_ffff) % partitions
+}
+
+fn murmur2(data: &[u8]) -> i32 {
+    const M: u32 = 0x5bd1_e995;
+    let mut hash = 0x9747_b28c_u32 ^ u32::try_from(data.len()).unwrap_or_default();
+    let mut chunks = data.chunks_exact(4);
+    for chunk in &mut chunks {
+        let mut k = u32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]).wrapping_mul(M);
+        k = (k ^ (k >> 24)).wrapping_mul(M);
+        hash = hash.wrapping_mul(M) ^ k;
+    }
+    let rest = chunks.remainder();
+    if !rest.is_empty() {
+        let last = rest.iter().rev().fold(0_u32, |word, byte| (word << 8) | u32::from(*byte));
+        hash = (hash ^ last).wrapping_mul(M);
+    }
+    hash = (hash ^ (hash >> 13)).wrapping_mul(M);
+    (hash ^ (hash >> 15)).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values from Kafka's own `UtilsTest.testMurmur2`.
+    #[test]
+    fn murmur2_is_kafkas() {
+        assert_eq!(murmur2(b"21"), -973_932_308);
+        assert_eq!(murmur2(b"foobar"), -790_332_482);
+        assert_eq!(murmur2(b"a-little-bit-long-string"), -985_981_536);
+        assert_eq!(murmur2(b"a-little-bit-longer-string"), -1_486_304_829);
+        assert_eq!(murmur2(b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8"), -58_897_971);
+        assert_eq!(murmur2(b"abc"), 479_470_107);
+    }
+}

@@ -1,0 +1,190 @@
+//! Clients that send all the time, and the log of what became of each message: the oracle that everything else is judged
+//! against.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rand::Rng as _;
+use tokio::task::JoinSet;
+
+use crate::client::{Client, NoAnswer};
+use crate::{names, wait};
+
+/// Between two attempts of the same message.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// For how long one message is tried after the load was told to stop.
+const LAST_TRY: Duration = Duration::from_secs(30);
+
+/// What a client knows of one message in the end (the words are Jepsen's).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It got a 200, with this id.
+    Ok(String),
+    /// Every attempt was certainly not taken.
+    Fail,
+    /// It may have been taken.
+    Unknown,
+}
+
+/// One message in the log.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Who sent.
+    pub from: String,
+    /// Who receives.
+    pub to: String,
+    /// Its text, which no other message has.
+    pub content: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// When its first attempt began.
+    pub started: Instant,
+    /// When its last attempt ended.
+    pub ended: Instant,
+}
+
+/// How to send.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Clients at once; two share a conversation, one in each direction.
+    pub clients: usize,
+    /// Pause of a client between two messages.
+    pub pace: Duration,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { clients: 8, pace: Duration::from_millis(15) }
+    }
+}
+
+/// Running clients. Each retries its message under the same idempotency key until it gets a 200.
+#[derive(Debug)]
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicUsize>,
+    clients: JoinSet<Vec<Entry>>,
+}
+
+impl Load {
+    /// Starts the clients.
+    #[must_use]
+    pub fn start(client: &Client, shape: Shape) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let mut clients = JoinSet::new();
+        let mut pair = names::pair();
+        for index in 0..shape.clients {
+            if index % 2 == 0 {
+                pair = names::pair();
+            } else {
+                pair = (pair.1, pair.0);
+            }
+            let sender = Sender {
+                client: client.clone(),
+                from: pair.0.clone(),
+                to: pair.1.clone(),
+                stop: Arc::clone(&stop),
+                acknowledged: Arc::clone(&acknowledged),
+            };
+            clients.spawn(sender.run(shape.pace));
+        }
+        Self { stop, acknowledged, clients }
+    }
+
+    /// How many messages got a 200 so far.
+    #[must_use]
+    pub fn acknowledged(&self) -> usize {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// Waits until `more` further messages got a 200.
+    pub async fn progress(&self, more: usize) {
+        let goal = self.acknowledged() + more;
+        wait::until(&format!("{more} more acknowledged messages"), async || {
+            let now = self.acknowledged();
+            if now >= goal { Ok(()) } else { Err(format!("{now} of {goal}")) }
+        })
+        .await;
+    }
+
+    /// Lets every client finish its message and returns the log.
+    ///
+    /// # Panics
+    /// If a client did.
+    pub async fn finish(mut self) -> Vec<Entry> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut log = Vec::new();
+        while let Some(entries) = self.clients.join_next().await {
+            log.extend(entries.expect("a client does not panic"));
+        }
+        log
+    }
+}
+
+struct Sender {
+    client: Client,
+    from: String,
+    to: String,
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicUsize>,
+}
+
+impl Sender {
+    async fn run(self, pace: Duration) -> Vec<Entry> {
+        let mut log = Vec::new();
+        let mut clock = tokio::time::interval(pace.max(Duration::from_millis(1)));
+        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !self.stop.load(Ordering::Relaxed) {
+            clock.tick().await;
+            log.push(self.message().await);
+        }
+        log
+    }
+
+    /// One message, tried until its outcome is known.
+    async fn message(&self) -> Entry {
+        let content = names::unique(&"x".repeat(rand::rng().random_range(1..200)));
+        let key = names::unique("key");
+        let started = Instant::now();
+        let mut outcome = Outcome::Fail;
+        let mut stopped_at = None;
+        loop {
+            outcome = worse(outcome, self.attempt(&content, &key).await);
+            if let Outcome::Ok(_) = outcome {
+                self.acknowledged.fetch_add(1, Ordering::Relaxed);
+                break;
+            }
+            if self.stop.load(Ordering::Relaxed) && stopped_at.get_or_insert_with(Instant::now).elapsed() > LAST_TRY {
+                break;
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+        let (from, to) = (self.from.clone(), self.to.clone());
+        Entry { from, to, content, outcome, started, ended: Instant::now() }
+    }
+
+    async fn attempt(&self, content: &str, key: &str) -> Outcome {
+        let call = self.client.sending(&self.from, &self.to, content).header("idempotency-key", key);
+        match call.attempt().await {
+            Err(NoAnswer::Refused(_)) => Outcome::Fail,
+            Err(NoAnswer::Broken(_)) => Outcome::Unknown,
+            Ok(answer) => match answer.status {
+                200 => Outcome::Ok(crate::send::id(&answer.json())),
+                503 => Outcome::Fail,
+                500 | 502 | 504 => Outcome::Unknown,
+                _ => panic!("a valid message was refused: {answer}"),
+            },
+        }
+    }
+}
+
+/// Once an attempt is unknown, only a 200 settles the message.
+fn worse(so_far: Outcome, now: Outcome) -> Outcome {
+    match (so_far, now) {
+        (_, ok @ Outcome::Ok(_)) => ok,
+        (Outcome::Unknown, _) => Outcome::Unknown,
+        (_, now) => now,
+    }
+}

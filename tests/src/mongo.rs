@@ -1,0 +1,63 @@
+//! A second way to look into MongoDB, past the bridge.
+
+use futures::TryStreamExt as _;
+use mongodb::bson::{Document, doc};
+use mongodb::{Client, Collection, Database};
+
+/// One test's database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    database: Database,
+}
+
+impl Store {
+    /// Connects to the mongod at `address` (`host:port`).
+    ///
+    /// # Panics
+    /// If the address is not one.
+    pub async fn connect(address: &str, database: &str) -> Self {
+        let client = Client::with_uri_str(uri(address)).await.expect("the harness builds a valid URI");
+        Self { database: client.database(database) }
+    }
+
+    /// The stored messages, in no order.
+    pub async fn messages(&self) -> Vec<Document> {
+        self.all("messages").await
+    }
+
+    /// The dead letters, in no order.
+    pub async fn dead_letters(&self) -> Vec<Document> {
+        self.all("dead_letters").await
+    }
+
+    /// One stored message by its id.
+    ///
+    /// # Panics
+    /// If MongoDB does not answer.
+    pub async fn message(&self, id: &str) -> Option<Document> {
+        self.collection("messages").find_one(doc! { "_id": id }).await.expect("MongoDB answers")
+    }
+
+    /// A collection by its name.
+    #[must_use]
+    pub fn collection(&self, name: &str) -> Collection<Document> {
+        self.database.collection(name)
+    }
+
+    /// The database itself, for commands.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    async fn all(&self, name: &str) -> Vec<Document> {
+        let cursor = self.collection(name).find(doc! {}).await.expect("MongoDB answers");
+        cursor.try_collect().await.expect("MongoDB answers")
+    }
+}
+
+/// A URI that speaks to exactly this address, so that a proxy before a member is not bypassed by discovery.
+#[must_use]
+pub fn uri(address: &str) -> String {
+    format!("mongodb://{address}/?directConnection=true")
+}

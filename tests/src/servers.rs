@@ -1,0 +1,76 @@
+//! The real servers of a run: one Kafka and one MongoDB for all tests, and one Kafka more that tests may stop and freeze,
+//! one test at a time. They are started when first asked for.
+
+use std::net::SocketAddr;
+
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard, OnceCell};
+use wiber_servers::kafka::{self, Kafka};
+use wiber_servers::mongo::{self, Mongo};
+use wiber_servers::progress::Progress;
+use wiber_servers::tools;
+
+use crate::run;
+
+/// The servers that all tests share; none may disturb them.
+#[derive(Debug)]
+pub struct Servers {
+    /// Kafka's `host:port`.
+    pub kafka: String,
+    /// MongoDB's address.
+    pub mongo: SocketAddr,
+    processes: (Kafka, Mongo),
+}
+
+static SHARED: OnceCell<Result<Servers, String>> = OnceCell::const_new();
+static DISTURBABLE: Mutex<Option<Kafka>> = Mutex::const_new(None);
+
+/// The shared servers.
+///
+/// # Panics
+/// If they cannot be started, for every test that asks.
+pub async fn shared() -> &'static Servers {
+    let servers = SHARED.get_or_init(async || start().await.map_err(|error| error.to_string())).await;
+    servers.as_ref().unwrap_or_else(|error| panic!("the servers did not start: {error}"))
+}
+
+/// A running Kafka to stop, kill and freeze; nobody else has it meanwhile.
+///
+/// # Panics
+/// If it cannot be started.
+pub async fn disturbable_kafka() -> MappedMutexGuard<'static, Kafka> {
+    let mut slot = DISTURBABLE.lock().await;
+    match slot.as_ref() {
+        None => {
+            let tools = tools::kafka(&tools::default_cache(), &Progress::new()).await.expect("Kafka can be got");
+            let options = kafka::Options::new(run::subfolder("disturbable-kafka"));
+            *slot = Some(kafka::start(&tools, options).await.expect("Kafka starts"));
+        }
+        // A failed test may have left it in any state.
+        Some(kafka) if kafka.process().status().is_some() => kafka.start().await.expect("Kafka starts again"),
+        Some(kafka) => kafka.resume().expect("it runs"),
+    }
+    MutexGuard::map(slot, |slot| slot.as_mut().expect("it was just started"))
+}
+
+/// Kills the servers; dropping statics is nobody's task otherwise.
+pub async fn stop_all() {
+    if let Some(Ok(servers)) = SHARED.get() {
+        tokio::join!(servers.processes.0.kill(), servers.processes.1.kill());
+    }
+    if let Some(kafka) = DISTURBABLE.lock().await.as_ref() {
+        kafka.kill().await;
+    }
+}
+
+async fn start() -> Result<Servers, wiber_servers::Error> {
+    let tools = tools::ensure(&tools::default_cache(), &Progress::new()).await?;
+    let (kafka, mongo) = tokio::try_join!(
+        kafka::start(&tools.kafka, kafka::Options::new(run::subfolder("kafka"))),
+        mongo::start(&tools.mongo, mongo::Options::new(run::subfolder("mongo"))),
+    )?;
+    Ok(Servers {
+        kafka: kafka.bootstrap_servers(),
+        mongo: SocketAddr::from(([127, 0, 0, 1], mongo.port())),
+        processes: (kafka, mongo),
+    })
+}
