@@ -3,9 +3,16 @@
 //! Entry points: [`config::Config::read`] and [`app::App`]. It knows the outbox only by its HTTP protocol, and nothing
 //! of the functions' code or of how an outbox keeps its rows.
 
+pub mod api;
+pub mod app;
 pub mod backoff;
+pub mod clock;
 pub mod config;
+pub mod consumer;
 pub mod kafka;
+pub mod relay;
 pub mod report;
+pub mod signals;
 pub mod status;
+pub mod store;
 pub mod telemetry;

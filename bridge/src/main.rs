@@ -1,2 +1,56 @@
-//! stub
-fn main() {}
+//! `wiber-bridge`: settings, logging, build, run, drain, exit code (0 stopped in order, 1 failed, 2 bad settings).
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use wiber_bridge::app::App;
+use wiber_bridge::config::{Config, Process};
+use wiber_bridge::report::Chain;
+use wiber_bridge::signals::Signals;
+use wiber_bridge::telemetry::start_logging;
+
+const FAILED: u8 = 1;
+const BAD_SETTINGS: u8 = 2;
+/// What blocking calls into client libraries may take after everything else has ended.
+const LEFTOVERS: Duration = Duration::from_millis(200);
+
+fn main() -> ExitCode {
+    let config = match Config::read(&Process::from_args()) {
+        Ok(config) => config,
+        Err(invalid) => {
+            eprintln!("wiber-bridge: {invalid}");
+            return ExitCode::from(BAD_SETTINGS);
+        }
+    };
+    start_logging(&config.log);
+    // The HTTP client and the MongoDB driver bring no cryptography of their own. Err: one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "starting the runtime");
+            return ExitCode::from(FAILED);
+        }
+    };
+    let outcome = runtime.block_on(run(config));
+    runtime.shutdown_timeout(LEFTOVERS);
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = %Chain(error.as_ref()), "wiber-bridge failed");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+async fn run(config: Config) -> anyhow::Result<()> {
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), ?config, "starting");
+    let shutdown = CancellationToken::new();
+    let signals = Signals::catch()?;
+    let app = App::build(config).await?;
+    tokio::select! {
+        outcome = app.run(shutdown.clone()) => Ok(outcome?),
+        () = signals.forward(shutdown) => Ok(()),
+    }
+}

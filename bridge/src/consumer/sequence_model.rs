@@ -14,7 +14,7 @@ use crate::store::Known;
 /// Smaller than in life, so that batches meet each other often.
 const BATCH_MAX: usize = 3;
 /// A cache that must forget often.
-const HEADS_MAX: usize = 2;
+const HEADS_MAX: usize = BATCH_MAX;
 
 /// A stored message and its place.
 type Row = (Message, i64);
@@ -183,7 +183,7 @@ fn log(picks: &[u8]) -> Vec<Message> {
     picks
         .iter()
         .map(|n| {
-            let new = NewMessage { from_user: "a".into(), to_user: format!("u{}", n % 3), content: n.to_string() };
+            let new = NewMessage { from_user: "a".into(), to_user: format!("u{}", n % 5), content: n.to_string() };
             Message::accept(new, 1_000, [*n; 10])
         })
         .collect()

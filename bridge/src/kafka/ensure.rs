@@ -78,7 +78,7 @@ async fn ensure(inspector: &Inspector, board: &Board) -> Result<(), Error> {
 }
 
 async fn create(inspector: &Inspector, topic: &Wanted) -> Result<(), Error> {
-    let call = |source| Error::Call { step: "creation", topic: topic.name.clone(), source };
+    let call = |source| Error::Call { step: "creation", topic: topic.name.clone(), source: Box::new(source) };
     let mut new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(topic.replication_factor));
     for (name, value) in &topic.settings {
         new = new.set(name, value);
@@ -96,7 +96,7 @@ async fn create(inspector: &Inspector, topic: &Wanted) -> Result<(), Error> {
 }
 
 async fn settings_of(inspector: &Inspector, topic: &Wanted) -> Result<ConfigResource, Error> {
-    let call = |source| Error::Call { step: "settings", topic: topic.name.clone(), source };
+    let call = |source| Error::Call { step: "settings", topic: topic.name.clone(), source: Box::new(source) };
     let asked = [ResourceSpecifier::Topic(&topic.name)];
     let answers = admin(inspector)?.describe_configs(&asked, &options()).await.map_err(call)?;
     match answers.into_iter().next() {
@@ -119,7 +119,7 @@ fn note_missing_replicas(board: &Board, topic: &Wanted, found: usize) {
 
 // Made for a call and dropped: nothing polls an idle admin client's log queue, which would grow.
 fn admin(inspector: &Inspector) -> Result<AdminClient<LogContext>, Error> {
-    super::client_config(inspector.settings()).create_with_context(LogContext).map_err(Error::Client)
+    super::client_config(inspector.settings()).create_with_context(LogContext).map_err(Error::client)
 }
 
 fn options() -> AdminOptions {

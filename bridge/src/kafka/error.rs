@@ -7,7 +7,7 @@ use rdkafka::error::KafkaError;
 pub enum Error {
     /// A client could not be made from the settings.
     #[error("making a Kafka client")]
-    Client(#[source] KafkaError),
+    Client(#[source] Box<KafkaError>),
     /// A call failed; trying again may help.
     #[error("{step} of topic {topic}")]
     Call {
@@ -17,7 +17,7 @@ pub enum Error {
         topic: String,
         /// Why it failed.
         #[source]
-        source: KafkaError,
+        source: Box<KafkaError>,
     },
     /// A call about one partition failed; trying again may help.
     #[error("{step} of topic {topic} partition {partition}")]
@@ -30,7 +30,7 @@ pub enum Error {
         partition: i32,
         /// Why it failed.
         #[source]
-        source: KafkaError,
+        source: Box<KafkaError>,
     },
     /// The topic was created and is not yet visible everywhere.
     #[error("topic {topic} is not visible yet")]
@@ -74,6 +74,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn client(source: KafkaError) -> Self {
+        Self::Client(Box::new(source))
+    }
+
     /// Whether only an operator can help.
     #[must_use]
     pub fn is_permanent(&self) -> bool {

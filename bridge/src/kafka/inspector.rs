@@ -48,7 +48,7 @@ impl Inspector {
         let mut config = super::client_config(kafka);
         // The group's name is needed to ask for its offsets; without a subscription the client never joins.
         config.set("group.id", &kafka.consumer_group).set("enable.auto.commit", "false");
-        let client = config.create_with_context(LogContext).map_err(Error::Client)?;
+        let client = config.create_with_context(LogContext).map_err(Error::client)?;
         Ok(Self { inner: Arc::new(Inner { client, kafka: kafka.clone() }) })
     }
 
@@ -92,7 +92,7 @@ impl Inspector {
             describe::describe(inner.client.client(), &topic, TIMEOUT).map_err(|source| Error::Call {
                 step: "description",
                 topic,
-                source,
+                source: Box::new(source),
             })
         })
         .await
@@ -129,7 +129,8 @@ impl Inspector {
     pub async fn committed(&self) -> Result<Vec<Option<i64>>, Error> {
         self.blocking(|inner| {
             let topic = &inner.kafka.topic;
-            let call = |source| Error::Call { step: "committed offsets", topic: topic.clone(), source };
+            let call =
+                |source| Error::Call { step: "committed offsets", topic: topic.clone(), source: Box::new(source) };
             let mut list = TopicPartitionList::new();
             list.add_partition_range(topic, 0, PARTITIONS - 1);
             let list = inner.client.committed_offsets(list, TIMEOUT).map_err(call)?;
@@ -155,14 +156,19 @@ impl Inner {
                 step: "first and last offset",
                 topic: self.kafka.topic.clone(),
                 partition,
-                source,
+                source: Box::new(source),
             }),
         }
     }
 }
 
 fn committed_of(list: &TopicPartitionList, topic: &str, partition: i32) -> Result<Option<i64>, Error> {
-    let fail = |source| Error::Partition { step: "committed offset", topic: topic.to_owned(), partition, source };
+    let fail = |source| Error::Partition {
+        step: "committed offset",
+        topic: topic.to_owned(),
+        partition,
+        source: Box::new(source),
+    };
     let Some(element) = list.find_partition(topic, partition) else {
         return Err(fail(KafkaError::NoMessageReceived));
     };

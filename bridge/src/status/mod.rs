@@ -3,5 +3,6 @@
 //! Entry points: [`Board`], [`probe`]. Reading the board never waits for a dependency.
 
 mod board;
+pub mod probe;
 
 pub use board::Board;

@@ -1,0 +1,51 @@
+//! What the relay tells MongoDB: which outbox it drains, and which gaps it has filled. Done beside the draining, which
+//! never waits long for MongoDB.
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::identity::Identity;
+use crate::backoff::Backoff;
+use crate::report::Chain;
+use crate::store::{Error, Gap, Resent, Store};
+
+/// Most chores waiting for MongoDB; the relay waits with the next.
+pub(super) const WAITING_MAX: usize = 64;
+
+/// One thing to tell.
+#[derive(Debug)]
+pub(super) enum Chore {
+    /// The lease is held of an outbox with this id.
+    Compare { outbox_id: String, done: oneshot::Sender<()> },
+    /// All unsettled rows were sent again for a gap.
+    Resent { gap: Box<Gap>, resent: Resent },
+}
+
+/// Does chores in order, each until it succeeds, until `stop`.
+pub(super) async fn run(
+    mut identity: Identity,
+    store: Store,
+    mut chores: mpsc::Receiver<Chore>,
+    stop: CancellationToken,
+) {
+    while let Some(Some(chore)) = stop.run_until_cancelled(chores.recv()).await {
+        let mut backoff = Backoff::for_servers();
+        while let Err(error) = attempt(&mut identity, &store, &chore).await {
+            tracing::debug!(error = %Chain(&error), "MongoDB is not told yet");
+            if !backoff.wait(&stop).await {
+                return;
+            }
+        }
+        if let Chore::Compare { done, .. } = chore {
+            // The draining may have gone on without waiting.
+            let _ = done.send(());
+        }
+    }
+}
+
+async fn attempt(identity: &mut Identity, store: &Store, chore: &Chore) -> Result<(), Error> {
+    match chore {
+        Chore::Compare { outbox_id, .. } => identity.compare(outbox_id).await,
+        Chore::Resent { gap, resent } => store.mark_resent(gap, resent).await,
+    }
+}

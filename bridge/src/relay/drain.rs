@@ -1,0 +1,147 @@
+//! Drains one outbox, session after session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use wiber_model::outbox::Which;
+
+use super::Error;
+use super::chores::Chore;
+use super::gaps::waiting_for;
+use super::lease::Held;
+use super::run::Run;
+use super::session::End;
+use super::source::Source;
+use crate::backoff::Backoff;
+use crate::kafka::{self, Inspector};
+use crate::report::Chain;
+use crate::status::Board;
+use crate::store::{Gap, Resent};
+use crate::telemetry::{Metrics, Operation};
+
+/// How long draining waits for MongoDB to know the outbox before it begins without.
+const COMPARE_LIMIT: Duration = Duration::from_secs(2);
+
+/// What draining is made of.
+pub(super) struct Drain {
+    pub(super) source: Source,
+    pub(super) held: watch::Receiver<Held>,
+    pub(super) gaps: watch::Receiver<Vec<Gap>>,
+    pub(super) send_again: Arc<Notify>,
+    pub(super) published: Arc<Notify>,
+    pub(super) tell: mpsc::Sender<Chore>,
+    pub(super) inspector: Inspector,
+    pub(super) board: Board,
+    pub(super) metrics: Metrics,
+    pub(super) flush_limit: Duration,
+}
+
+/// What must be sent again, and for which gaps.
+#[derive(Debug, Default)]
+struct Again {
+    /// Rows were forgotten.
+    requested: bool,
+    /// Gaps served by this process: partition and epoch.
+    done: Vec<(i32, i64)>,
+}
+
+impl Drain {
+    /// Drains until shutdown.
+    ///
+    /// # Errors
+    /// Only what waiting cannot heal.
+    pub(super) async fn run(mut self, shutdown: &CancellationToken) -> Result<(), Error> {
+        let mut backoff = Backoff::for_servers();
+        let mut again = Again::default();
+        let mut topics_verified = false;
+        while let Some(outbox_id) = self.lease(shutdown).await {
+            self.compare(&outbox_id).await;
+            if !topics_verified {
+                topics_verified = kafka::ensure_ready(&self.inspector, &self.board, &self.metrics, shutdown).await?;
+                // Waiting for Kafka may have taken longer than the lease.
+                continue;
+            }
+            let gaps = waiting_for(self.source.url(), &self.gaps.borrow_and_update(), &again.done);
+            let resends = match self.starts(&outbox_id, gaps).await {
+                Ok(resends) => resends,
+                Err(error) => {
+                    tracing::debug!(error = %Chain(&error), "the log's end is unknown, so nothing is sent again yet");
+                    backoff.wait(shutdown).await;
+                    continue;
+                }
+            };
+            let which = if resends.is_empty() && !again.requested { Which::Unpublished } else { Which::Unsettled };
+            let outcome = Run::new(&mut self, outbox_id, which, &again.done)?.run(shutdown).await;
+            if outcome.progressed {
+                backoff.reset();
+            }
+            match outcome.end {
+                None => {
+                    again.requested = false;
+                    self.record(resends, &mut again).await;
+                }
+                Some(End::Resend) => again.requested |= outcome.send_again,
+                Some(End::Shutdown) => {}
+                Some(End::LeaseLost | End::Replaced) => {
+                    backoff.wait(shutdown).await;
+                }
+                Some(End::Failed) => {
+                    self.metrics.count_retry(Operation::Produce);
+                    // A topic that was deleted makes rows fail too.
+                    topics_verified = false;
+                    backoff.wait(shutdown).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the lease; `None` if shutdown came first.
+    async fn lease(&mut self, shutdown: &CancellationToken) -> Option<String> {
+        let held = shutdown.run_until_cancelled(self.held.wait_for(|held| held.outbox_id.is_some())).await;
+        if shutdown.is_cancelled() {
+            return None;
+        }
+        held?.ok()?.outbox_id.clone()
+    }
+
+    async fn compare(&self, outbox_id: &str) {
+        let (done, compared) = oneshot::channel();
+        let chore = Chore::Compare { outbox_id: outbox_id.to_owned(), done };
+        let asked = async {
+            if self.tell.send(chore).await.is_ok() {
+                let _ = compared.await;
+            }
+        };
+        if tokio::time::timeout(COMPARE_LIMIT, asked).await.is_err() {
+            tracing::info!(outbox = self.source.url(), outbox_id, "draining begins before MongoDB knows the outbox");
+        }
+    }
+
+    /// The ends of the gaps' partitions, now that nothing of an old session is in flight.
+    async fn starts(&self, outbox_id: &str, gaps: Vec<Gap>) -> Result<Vec<(Gap, Resent)>, kafka::Error> {
+        let mut resends = Vec::with_capacity(gaps.len());
+        for gap in gaps {
+            let from_offset = self.inspector.watermarks(gap.partition).await?.high;
+            let url = self.source.url().to_owned();
+            resends.push((gap, Resent { url, outbox_id: outbox_id.to_owned(), from_offset }));
+        }
+        Ok(resends)
+    }
+
+    async fn record(&self, resends: Vec<(Gap, Resent)>, again: &mut Again) {
+        for (gap, resent) in resends {
+            tracing::info!(
+                outbox = self.source.url(),
+                partition = gap.partition,
+                offset = resent.from_offset,
+                "all unsettled rows were sent again for a log gap"
+            );
+            again.done.push((gap.partition, gap.epoch));
+            // The receiver ends after this task.
+            let _ = self.tell.send(Chore::Resent { gap: Box::new(gap), resent }).await;
+        }
+    }
+}

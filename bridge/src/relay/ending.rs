@@ -1,0 +1,81 @@
+//! The end of a session: what is in flight is waited for as long as that makes sense, then given up, which costs
+//! duplicates only; what Kafka acknowledged is marked.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use wiber_model::outbox::ROWS_MAX;
+
+use super::run::{Outcome, Run};
+use super::session::End;
+use crate::report::Chain;
+
+/// How long reports are waited for when another relay may be at work already.
+const LEASE_LOST_LIMIT: Duration = Duration::from_secs(5);
+/// How long one last mark may take.
+const MARK_LIMIT: Duration = Duration::from_secs(2);
+
+impl Run<'_> {
+    /// Ends the session and its producer.
+    pub(super) async fn close(mut self, shutdown: &CancellationToken) -> Outcome {
+        self.await_reports(shutdown).await;
+        if let Some(producer) = self.producer.take() {
+            producer.close().await;
+        }
+        // Every row has its report now: those that were given up have failed.
+        while let Ok(report) = self.reports.try_recv() {
+            self.take_reports(report);
+        }
+        self.mark_the_rest().await;
+        let outcome = self.into_outcome();
+        tracing::info!(end = ?outcome.end, "session ended");
+        outcome
+    }
+
+    async fn await_reports(&mut self, shutdown: &CancellationToken) {
+        let (mut end, mut since) = (self.session.ending(), Instant::now());
+        while self.session.outstanding() > 0 {
+            if self.session.ending() != end {
+                (end, since) = (self.session.ending(), Instant::now());
+            }
+            let limit = end.and_then(|end| self.limit(end));
+            tokio::select! {
+                biased;
+                Some(report) = self.reports.recv() => self.take_reports(report),
+                () = shutdown.cancelled(), if end < Some(End::Shutdown) => self.session.end(End::Shutdown),
+                Ok(()) = self.drain.held.changed() => self.look_at_lease(),
+                () = tokio::time::sleep_until(since + limit.unwrap_or_default()), if limit.is_some() => return,
+            }
+        }
+    }
+
+    /// How long what is in flight may take. A resend has no limit: where it begins must lie above all that came before.
+    fn limit(&self, end: End) -> Option<Duration> {
+        match end {
+            End::Resend => None,
+            End::Shutdown => Some(self.drain.flush_limit),
+            End::LeaseLost | End::Replaced => Some(LEASE_LOST_LIMIT),
+            End::Failed => Some(Duration::ZERO),
+        }
+    }
+
+    /// Marks what Kafka acknowledged. What cannot be marked now is sent again, which costs duplicates only.
+    async fn mark_the_rest(&mut self) {
+        while self.session.unmarked() > 0 {
+            let rows = self.session.to_mark(ROWS_MAX as usize);
+            match tokio::time::timeout(MARK_LIMIT, self.drain.source.mark(rows.clone())).await {
+                Ok(Ok(_)) => self.session.marked(&rows),
+                Ok(Err(error)) => {
+                    tracing::info!(error = %Chain(&error), rows = self.session.unmarked(), "rows stay unmarked");
+                    return;
+                }
+                Err(_) => {
+                    tracing::info!(rows = self.session.unmarked(), "rows stay unmarked: the outbox does not answer");
+                    return;
+                }
+            }
+        }
+        self.drain.published.notify_one();
+    }
+}

@@ -1,0 +1,52 @@
+//! Everything that is done for one outbox, side by side: draining, settling, the lease, statistics.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::drain::Drain;
+use super::identity::Identity;
+use super::lease::{self, Held};
+use super::settle::Settle;
+use super::source::Source;
+use super::{Error, Parts, chores, statistics};
+use crate::store::Gap;
+
+/// Serves one outbox until shutdown. The lease is given up last, when nothing is in flight any more.
+pub(super) async fn run(
+    parts: Parts,
+    source: Source,
+    gaps: watch::Receiver<Vec<Gap>>,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let (held_sender, held) = watch::channel(Held::default());
+    let (published, send_again) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tell, chores) = mpsc::channel(chores::WAITING_MAX);
+    let Parts { inspector, store, board, metrics, lag, flush_limit, .. } = parts;
+    let drained = CancellationToken::new();
+    let mut beside = JoinSet::new();
+    let identity = Identity::new(source.url(), store.clone(), board.clone(), metrics.clone());
+    beside.spawn(chores::run(identity, store.clone(), chores, drained.clone()));
+    beside.spawn(lease::keep(source.clone(), held_sender, board.clone(), metrics.clone(), drained.clone()));
+    beside.spawn(statistics::run(source.clone(), metrics.clone(), drained.clone()));
+    let settle = Settle {
+        source: source.clone(),
+        store,
+        metrics: metrics.clone(),
+        held: held.clone(),
+        lag,
+        published: Arc::clone(&published),
+        send_again: Arc::clone(&send_again),
+    };
+    beside.spawn(settle.run(drained.clone()));
+    let drain = Drain { source, held, gaps, send_again, published, tell, inspector, board, metrics, flush_limit };
+    let outcome = drain.run(&shutdown).await;
+    drained.cancel();
+    let mut ended = Ok(());
+    while let Some(task) = beside.join_next().await {
+        ended = ended.and(task.map_err(Error::from));
+    }
+    outcome.and(ended)
+}

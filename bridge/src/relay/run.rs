@@ -1,0 +1,295 @@
+//! One session at work: does what [`Session`] says and tells it what happened. One task produces, so that rows reach
+//! Kafka's client in position order.
+
+use std::future::{Future, pending};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+use wiber_model::outbox::{Changed, PublishedRow, ROWS_MAX, ReadAnswer, Which};
+
+use super::Error;
+use super::drain::Drain;
+use super::gaps::waiting_for;
+use super::producer::{HandOver, Producer, QUEUE_FULL_WAIT, Report};
+use super::record::{self, Outgoing};
+use super::session::{End, Read, Session, Unsent};
+use super::source;
+use crate::backoff::Backoff;
+use crate::report::Chain;
+use crate::telemetry::{Hop, Operation, Stage};
+
+/// How long a read waits for the first row.
+const READ_WAIT: Duration = Duration::from_secs(5);
+
+/// How a session ended.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// `None` when everything that had to be sent again was.
+    pub(super) end: Option<End>,
+    /// Whether rows were found forgotten meanwhile.
+    pub(super) send_again: bool,
+    /// Whether Kafka took anything.
+    pub(super) progressed: bool,
+}
+
+/// A session and what it works with.
+pub(super) struct Run<'a> {
+    pub(super) drain: &'a mut Drain,
+    pub(super) session: Session<Outgoing>,
+    /// Gone once it is closed.
+    pub(super) producer: Option<Producer>,
+    pub(super) reports: UnboundedReceiver<Report>,
+    pub(super) outbox_id: String,
+    served_gaps: &'a [(i32, i64)],
+    queue_is_full: bool,
+    read_backoff: Backoff,
+    mark_backoff: Backoff,
+    outcome: Outcome,
+}
+
+type Reading = Option<BoxFuture<'static, Result<ReadAnswer, source::Error>>>;
+type Marking = Option<BoxFuture<'static, (Vec<PublishedRow>, Result<Changed, source::Error>)>>;
+
+impl<'a> Run<'a> {
+    /// A session of the outbox with this id.
+    pub(super) fn new(
+        drain: &'a mut Drain,
+        outbox_id: String,
+        which: Which,
+        served_gaps: &'a [(i32, i64)],
+    ) -> Result<Self, Error> {
+        let (producer, reports) = Producer::new(drain.inspector.settings())?;
+        tracing::info!(outbox = drain.source.url(), outbox_id, ?which, "session begins");
+        Ok(Self {
+            drain,
+            session: Session::new(which),
+            producer: Some(producer),
+            reports,
+            outbox_id,
+            served_gaps,
+            queue_is_full: false,
+            read_backoff: Backoff::for_servers(),
+            mark_backoff: Backoff::for_servers(),
+            outcome: Outcome { end: None, send_again: false, progressed: false },
+        })
+    }
+
+    /// Works until the session ends, then waits for what is in flight.
+    pub(super) async fn run(mut self, shutdown: &CancellationToken) -> Outcome {
+        self.work(shutdown).await;
+        self.close(shutdown).await
+    }
+
+    async fn work(&mut self, shutdown: &CancellationToken) {
+        let (mut reading, mut marking): (Reading, Marking) = (None, None);
+        loop {
+            self.hand_over();
+            if self.session.ending().is_some() || self.session.is_complete() {
+                return;
+            }
+            if reading.is_none() {
+                reading = self.session.want_read(ROWS_MAX).map(|read| self.read(read, Duration::ZERO));
+            }
+            if marking.is_none() && self.session.unmarked() > 0 {
+                marking = Some(self.mark(Duration::ZERO));
+            }
+            let resends = self.session.resends();
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => self.session.end(End::Shutdown),
+                Ok(()) = self.drain.held.changed() => self.look_at_lease(),
+                Some(report) = self.reports.recv() => self.take_reports(report),
+                (rows, answer) = resolved(&mut marking) => marking = self.marked(rows, answer),
+                answer = resolved(&mut reading) => reading = self.received(answer),
+                Ok(()) = self.drain.gaps.changed(), if !resends => self.look_at_gaps(),
+                () = self.drain.send_again.notified(), if !resends => {
+                    self.outcome.send_again = true;
+                    self.session.end(End::Resend);
+                }
+                () = tokio::time::sleep(QUEUE_FULL_WAIT), if self.queue_is_full => {}
+            }
+        }
+    }
+
+    /// Hands over what was read, until the client's queue is full.
+    fn hand_over(&mut self) {
+        self.queue_is_full = false;
+        let Some(producer) = &self.producer else { return };
+        while let Some(row) = self.session.next_unsent() {
+            match producer.hand_over(&self.outbox_id, row) {
+                HandOver::Taken => self.session.handed_over(),
+                HandOver::QueueFull => {
+                    self.queue_is_full = true;
+                    return;
+                }
+                HandOver::Refused(error) => {
+                    let reason = format!("Kafka's client refuses row {}: {error}", row.position);
+                    return self.fail(&reason);
+                }
+            }
+        }
+    }
+
+    /// Ends the session because Kafka did not take a row; the first reason is worth telling, the rest follows from it.
+    fn fail(&mut self, reason: &str) {
+        if self.session.ending() != Some(End::Failed) {
+            tracing::warn!(outbox = self.drain.source.url(), "session failed: {reason}");
+            self.drain.board.set_note(
+                self.note(),
+                format!("rows of outbox {} do not reach Kafka: {reason}", self.drain.source.url()),
+            );
+        }
+        self.session.end(End::Failed);
+    }
+
+    fn note(&self) -> String {
+        format!("produce-{}", self.drain.source.url())
+    }
+
+    fn read(&self, read: Read, delay: Duration) -> BoxFuture<'static, Result<ReadAnswer, source::Error>> {
+        let source = self.drain.source.clone();
+        let wait = if read.may_wait { READ_WAIT } else { Duration::ZERO };
+        Box::pin(async move {
+            tokio::time::sleep(delay).await;
+            source.read(read.which, read.after, read.limit, wait).await
+        })
+    }
+
+    fn mark(&self, delay: Duration) -> BoxFuture<'static, (Vec<PublishedRow>, Result<Changed, source::Error>)> {
+        let source = self.drain.source.clone();
+        let rows = self.session.to_mark(ROWS_MAX as usize);
+        Box::pin(async move {
+            tokio::time::sleep(delay).await;
+            let answer = source.mark(rows.clone()).await;
+            (rows, answer)
+        })
+    }
+
+    pub(super) fn look_at_lease(&mut self) {
+        match &self.drain.held.borrow_and_update().outbox_id {
+            Some(id) if *id == self.outbox_id => {}
+            Some(_) => self.session.end(End::Replaced),
+            None => self.session.end(End::LeaseLost),
+        }
+    }
+
+    fn look_at_gaps(&mut self) {
+        let waiting = waiting_for(self.drain.source.url(), &self.drain.gaps.borrow_and_update(), self.served_gaps);
+        if !waiting.is_empty() {
+            self.session.end(End::Resend);
+        }
+    }
+
+    /// Takes one report and all that came with it: they arrive by the batch.
+    pub(super) fn take_reports(&mut self, first: Report) {
+        let mut next = Some(first);
+        while let Some(report) = next {
+            self.take_report(report);
+            next = self.reports.try_recv().ok();
+        }
+    }
+
+    fn take_report(&mut self, report: Report) {
+        match report {
+            Report::Acknowledged { position, place, appended_at_ms } => {
+                let Some(message_id) = self.session.acknowledged(position, place) else { return };
+                self.drain.metrics.observe_hop_ms(Hop::AcceptToPublish, message_id.millis(), appended_at_ms);
+                tracing::debug!(
+                    position,
+                    %message_id,
+                    partition = place.partition,
+                    offset = place.offset,
+                    "published"
+                );
+                self.drain.metrics.messages_published_total.with_label_values(&[self.drain.source.url()]).inc();
+                if !self.outcome.progressed {
+                    self.outcome.progressed = true;
+                    self.drain.board.clear_note(&self.note());
+                }
+            }
+            Report::Failed { position, error } => {
+                self.fail(&format!("row {position}: {error}"));
+                self.session.failed(position);
+            }
+            Report::Fatal { error, reason } => self.fail(&format!("{error}: {reason}")),
+        }
+    }
+
+    /// Takes the answer to a read; returns the next try after an error.
+    fn received(&mut self, answer: Result<ReadAnswer, source::Error>) -> Reading {
+        match answer {
+            Ok(answer) if answer.outbox_id != self.outbox_id => self.session.end(End::Replaced),
+            Ok(answer) => {
+                self.read_backoff.reset();
+                self.take_rows(answer);
+            }
+            Err(source::Error::LeaseHeld { .. }) => self.session.end(End::LeaseLost),
+            Err(error) => {
+                self.note_outbox_error(&error);
+                let delay = self.read_backoff.next_wait();
+                return self.session.want_read(ROWS_MAX).map(|read| self.read(read, delay));
+            }
+        }
+        None
+    }
+
+    fn take_rows(&mut self, answer: ReadAnswer) {
+        if !answer.rows.is_empty() {
+            self.drain.metrics.observe_batch(Stage::Read, answer.rows.len());
+        }
+        let rows: Result<Vec<Unsent<Outgoing>>, record::Unreadable> =
+            answer.rows.into_iter().map(record::prepare).collect();
+        let taken = rows.map_err(|e| Chain(&e).to_string()).and_then(|rows| {
+            let resent = rows.len() as u64;
+            self.session.received(rows).map_err(|e| e.to_string()).map(|()| resent)
+        });
+        match taken {
+            Ok(rows) if self.session.resends() => {
+                self.drain.metrics.messages_resent_total.with_label_values(&[self.drain.source.url()]).inc_by(rows);
+            }
+            Ok(_) => {}
+            // Neither passing over nor sending it is possible without breaking the order or losing it.
+            Err(reason) => self.fail(&reason),
+        }
+    }
+
+    /// Takes the answer to a mark; returns the next try after an error.
+    fn marked(&mut self, rows: Vec<PublishedRow>, answer: Result<Changed, source::Error>) -> Marking {
+        match answer {
+            Ok(changed) if changed.outbox_id != self.outbox_id => self.session.end(End::Replaced),
+            Ok(_) => {
+                self.mark_backoff.reset();
+                self.drain.metrics.observe_batch(Stage::Mark, rows.len());
+                self.session.marked(&rows);
+                self.drain.published.notify_one();
+            }
+            Err(error) => {
+                self.note_outbox_error(&error);
+                let delay = self.mark_backoff.next_wait();
+                return Some(self.mark(delay));
+            }
+        }
+        None
+    }
+
+    fn note_outbox_error(&self, error: &source::Error) {
+        self.drain.metrics.count_retry(Operation::Outbox);
+        tracing::debug!(outbox = self.drain.source.url(), error = %Chain(error), "the outbox did not answer");
+    }
+
+    pub(super) fn into_outcome(self) -> Outcome {
+        Outcome { end: self.session.ending(), ..self.outcome }
+    }
+}
+
+/// The output of the future in a slot, which is then empty; never, while it is empty.
+async fn resolved<F: Future + Unpin>(slot: &mut Option<F>) -> F::Output {
+    let output = match slot {
+        Some(future) => future.await,
+        None => pending().await,
+    };
+    *slot = None;
+    output
+}
