@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 /// How to do without the servers that this crate gets.
-const OWN_SERVERS: &str =
-    "or use servers of your own: set KAFKA_BOOTSTRAP_SERVERS and MONGO_URI, then none is downloaded or started";
+const OWN_SERVERS: &str = "use servers of your own: set KAFKA_BOOTSTRAP_SERVERS and MONGO_URI (a replica set); what is \
+    set is neither downloaded nor started";
 
 /// A failure, with what a person can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A tool that must be there before anything can be downloaded is not.
-    #[error("{what} is missing; it is needed {why}. {how}, {OWN_SERVERS}.")]
+    #[error("{what} is missing; it is needed {why}. {how}, or {OWN_SERVERS}.")]
     Missing {
         /// The tool, with the version that is needed.
         what: &'static str,
@@ -22,16 +22,12 @@ pub enum Error {
         how: String,
     },
     /// The servers' programs do not run on this kind of machine.
-    #[error(
-        "{what} runs on x86-64 Linux with glibc 2.35 or later only; this is {machine}. Use servers of your own: set {variable}."
-    )]
+    #[error("{what} runs on x86-64 Linux with glibc 2.35 or later only; this is {machine}. Here, {OWN_SERVERS}.")]
     Unsupported {
         /// The server's program.
         what: &'static str,
         /// What this machine is.
         machine: String,
-        /// The variable that names a server of one's own.
-        variable: &'static str,
     },
     /// A command failed.
     #[error("{step} failed ({status}); {command} said:\n{tail}", tail = indent(tail))]

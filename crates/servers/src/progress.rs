@@ -1,6 +1,7 @@
 //! Progress of long work: bars on a terminal, plain lines elsewhere.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -8,6 +9,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 const SPINNER: &str = "{spinner:.cyan} {prefix:<28} {elapsed:>4}  {wide_msg}";
 const BAR: &str = "{spinner:.cyan} {prefix:<28} {elapsed:>4}  [{bar:24.cyan}] {pos}/{len} {wide_msg}";
 const REDRAW: Duration = Duration::from_millis(120);
+/// How often a plain line tells how far a task is.
+const LINE_EVERY: Duration = Duration::from_secs(20);
 
 /// Shows several tasks at once on standard error.
 #[derive(Debug, Clone)]
@@ -40,7 +43,8 @@ impl Progress {
         if bar.is_none() {
             print(&format!("{name} …"));
         }
-        Task { name, bar, since: Instant::now() }
+        let since = Instant::now();
+        Task { name, bar, since, told: Mutex::new(since) }
     }
 
     /// Prints a line above the bars.
@@ -58,17 +62,21 @@ pub struct Task {
     name: String,
     bar: Option<ProgressBar>,
     since: Instant,
+    /// When a plain line was last printed.
+    told: Mutex<Instant>,
 }
 
 impl Task {
-    /// Shows what is being done now; on a terminal only.
+    /// Shows what is being done now.
     pub fn now(&self, text: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(text.to_owned());
+        } else {
+            self.tell(text);
         }
     }
 
-    /// Shows how much is done; on a terminal only.
+    /// Shows how much is done.
     pub fn at(&self, done: u64, of: u64) {
         if let Some(bar) = &self.bar {
             if bar.length() != Some(of) {
@@ -76,6 +84,17 @@ impl Task {
                 bar.set_style(style(BAR));
             }
             bar.set_position(done);
+        } else {
+            self.tell(&format!("{done}/{of}"));
+        }
+    }
+
+    /// A plain line now and then, so that the log of a long run shows that it moves.
+    fn tell(&self, text: &str) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.elapsed() >= LINE_EVERY {
+            *told = Instant::now();
+            print(&format!("{} … {text}", self.name));
         }
     }
 

@@ -53,6 +53,9 @@ fn defaults(options: &Options) -> BTreeMap<String, String> {
         // Consumers may choose short sessions, so that another takes over quickly.
         ("group.min.session.timeout.ms", "1000".into()),
         ("group.initial.rebalance.delay.ms", "0".into()),
+        // A broker that was killed may register again only when its last session has run out; 9 s by default.
+        ("broker.session.timeout.ms", "3000".into()),
+        ("broker.heartbeat.interval.ms", "500".into()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()

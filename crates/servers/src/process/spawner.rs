@@ -9,6 +9,7 @@ use std::process::{Child, Command};
 use std::sync::{OnceLock, mpsc};
 use std::thread;
 
+#[cfg(target_os = "linux")]
 use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 
 struct Job {
@@ -20,6 +21,7 @@ struct Job {
 /// which stops the others in order.
 pub(super) fn spawn(mut command: Command) -> io::Result<Child> {
     command.process_group(0);
+    #[cfg(target_os = "linux")]
     die_with_parent(&mut command);
     let (reply, answer) = mpsc::sync_channel(1);
     let gone = |_| io::Error::other("the thread that starts processes has ended");
@@ -45,6 +47,7 @@ fn start() -> io::Result<mpsc::Sender<Job>> {
     Ok(sender)
 }
 
+#[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
 fn die_with_parent(command: &mut Command) {
     let parent = getpid();

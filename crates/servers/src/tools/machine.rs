@@ -51,8 +51,7 @@ pub(super) fn python() -> Result<PathBuf, Error> {
 
 /// Refuses machines that the downloaded `mongod` cannot run on.
 pub(super) fn can_run_mongod() -> Result<(), Error> {
-    let unsupported =
-        |machine: String| Error::Unsupported { what: "the MongoDB that is got", machine, variable: "MONGO_URI" };
+    let unsupported = |machine: String| Error::Unsupported { what: "The MongoDB that Wiber gets", machine };
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return Err(unsupported(format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH)));
     }

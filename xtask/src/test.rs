@@ -1,0 +1,31 @@
+//! `cargo xtask test`: sets up all that the tests need, then runs every test.
+
+use std::process::ExitCode;
+
+use wiber_servers::progress::Progress;
+use wiber_servers::tools;
+
+use crate::repository::Repository;
+use crate::{build, cargo, needs};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Passed to the test programs, such as a filter
+    #[arg(last = true)]
+    runner: Vec<String>,
+}
+
+pub(crate) async fn run(repository: &Repository, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    needs::native()?;
+    let progress = Progress::new();
+    let cache = tools::default_cache();
+    let servers = async { anyhow::Ok(tools::ensure(&cache, &progress).await?) };
+    tokio::try_join!(servers, build::functions(repository, &progress))?;
+    // Programs and tests in one go, so that cargo chooses the same features for both and compiles nothing twice.
+    cargo::shown(repository.root(), ["build", "--all-targets"])?;
+    let mut tests = cargo::command(repository.root());
+    tests.args(["test", "--no-fail-fast"]).env("WIBER_BIN_DIR", repository.programs());
+    tests.arg("--").args(arguments.runner);
+    cargo::show(tests)?;
+    Ok(ExitCode::SUCCESS)
+}
