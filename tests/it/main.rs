@@ -44,6 +44,8 @@ fn main() -> ExitCode {
         }
         println!("seed {} (WIBER_TEST_SEED repeats it)", names::seed());
     }
+    // The place and the message; a backtrace of every waiting test's runtime would hide them.
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     let conclusion = libtest_mimic::run(&arguments, trials);
     trial::block_on(async {
         site::stop_all().await;

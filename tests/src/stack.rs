@@ -1,6 +1,8 @@
 //! A deployment of a test's own: a host and bridges with their own topic, group, database and outbox, to be killed, paused
 //! and cut off.
 
+mod plan;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,116 +10,17 @@ use std::time::Duration;
 use serde_json::Value;
 use wiber_model::outbox::{self, Statistics};
 
+pub use plan::Plan;
+
 use crate::client::Client;
-use crate::host::Host;
 use crate::kafka::{self, Record};
-use crate::mongo::{self, Store};
+use crate::mongo::Store;
 use crate::node::Node;
 use crate::proxy::Proxy;
-use crate::{bridge, host, manifest, names, ports, run, servers, wait};
+use crate::{run, wait};
 
 /// How long an ordered shutdown may take (design §3.7).
 pub const SHUTDOWN: Duration = Duration::from_secs(10);
-
-/// What a test asks for.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    name: String,
-    host: Host,
-    bridges: usize,
-    kafka: Option<String>,
-    variables: Vec<(String, String)>,
-    settings: Vec<(String, String)>,
-    manifest: Option<toml::Table>,
-}
-
-impl Plan {
-    /// An embedded host and one bridge, on the servers that all tests share.
-    #[must_use]
-    pub fn new(name: &str) -> Self {
-        Self {
-            name: names::unique(name),
-            host: Host::Embedded,
-            bridges: 1,
-            kafka: None,
-            variables: Vec::new(),
-            settings: Vec::new(),
-            manifest: None,
-        }
-    }
-
-    /// The stack's name, which is also that of its topic, group and database.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Another host.
-    #[must_use]
-    pub fn host(self, host: Host) -> Self {
-        Self { host, ..self }
-    }
-
-    /// So many bridges, each with all roles.
-    #[must_use]
-    pub fn bridges(self, bridges: usize) -> Self {
-        Self { bridges, ..self }
-    }
-
-    /// A Kafka that the test may stop, `host:port`.
-    #[must_use]
-    pub fn kafka(self, bootstrap: &str) -> Self {
-        Self { kafka: Some(bootstrap.to_owned()), ..self }
-    }
-
-    /// Sets a Spin variable.
-    #[must_use]
-    pub fn variable(mut self, name: &str, value: &str) -> Self {
-        self.variables.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Sets a variable of the bridges' environment.
-    #[must_use]
-    pub fn setting(mut self, name: &str, value: &str) -> Self {
-        self.settings.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// A variant of `spin.toml`.
-    #[must_use]
-    pub fn manifest(self, manifest: toml::Table) -> Self {
-        Self { manifest: Some(manifest), ..self }
-    }
-
-    /// Starts it and waits until readiness is 200.
-    pub async fn start(self) -> Stack {
-        let stack = self.start_unready().await;
-        stack.ready().await;
-        stack
-    }
-
-    /// Starts it and waits until host and bridges answer.
-    pub async fn start_unready(self) -> Stack {
-        Stack::lay_out(self).await.begin().await
-    }
-
-    /// Starts the bridges only, which are expected to end by themselves.
-    pub async fn start_expecting_refusal(self) -> Stack {
-        let stack = Stack::lay_out(self).await;
-        for bridge in &stack.bridges {
-            bridge.start();
-        }
-        stack
-    }
-
-    /// As [`Self::start_unready`], with the link to MongoDB cut from the beginning.
-    pub async fn start_without_mongo(self) -> Stack {
-        let stack = Stack::lay_out(self).await;
-        stack.mongo_link.cut();
-        stack.begin().await
-    }
-}
 
 /// A running deployment; dropping it kills its programs and, unless the test fails, removes its folder.
 #[derive(Debug)]
@@ -148,77 +51,6 @@ pub struct Stack {
 }
 
 impl Stack {
-    async fn lay_out(plan: Plan) -> Self {
-        let servers = servers::shared().await;
-        let folder = run::subfolder(&plan.name);
-        let kafka = plan.kafka.unwrap_or_else(|| servers.kafka.clone());
-        let host_port = ports::reserve();
-        let bridge_addresses: Vec<SocketAddr> =
-            (0..plan.bridges).map(|_| SocketAddr::from(([127, 0, 0, 1], ports::reserve()))).collect();
-        let first =
-            bridge_addresses.first().copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], ports::reserve())));
-        let bridge_link = Proxy::start(first).await;
-        let mongo_link = Proxy::start(servers.mongo).await;
-        let (outbox_token, query_token) = (token(), token());
-        let base = format!("http://127.0.0.1:{host_port}");
-
-        let mut variables = vec![
-            ("bridge_url".to_owned(), format!("http://{}", bridge_link.address())),
-            ("outbox_token".to_owned(), outbox_token.clone()),
-            ("query_token".to_owned(), query_token.clone()),
-        ];
-        variables.extend(plan.variables);
-        let settings = host::Settings {
-            manifest: manifest::write(&plan.manifest.unwrap_or_else(manifest::load), &folder),
-            runtime_config: manifest::write_runtime_config(&folder.join("outbox.db"), &folder),
-            port: host_port,
-            variables,
-        };
-        let host = Node::new(host::spec(plan.host, &settings, &folder));
-        let settings = |address: &SocketAddr| bridge::Settings {
-            kafka: kafka.clone(),
-            topic: plan.name.clone(),
-            group: plan.name.clone(),
-            mongo_uri: mongo::uri(&mongo_link.address().to_string()),
-            database: plan.name.clone(),
-            port: address.port(),
-            outbox_url: base.clone(),
-            outbox_token: outbox_token.clone(),
-            query_token: query_token.clone(),
-            more: plan.settings.clone(),
-        };
-        let bridges = bridge_addresses
-            .iter()
-            .enumerate()
-            .map(|(index, address)| Node::new(bridge::spec(&format!("bridge-{index}"), &settings(address), &folder)))
-            .collect();
-        Self {
-            host,
-            bridges,
-            client: Client::functions(&base),
-            bridge_link,
-            mongo_link,
-            bridge_addresses,
-            store: Store::connect(&servers.mongo.to_string(), &plan.name).await,
-            kafka,
-            topic: plan.name,
-            outbox_token,
-            query_token,
-            folder,
-        }
-    }
-
-    async fn begin(self) -> Self {
-        for node in self.bridges.iter().chain([&self.host]) {
-            node.start();
-        }
-        for index in 0..self.bridges.len() {
-            self.bridge_alive(index).await;
-        }
-        self.alive().await;
-        self
-    }
-
     /// The only bridge, or the first.
     #[must_use]
     pub fn bridge(&self) -> &Node {
@@ -347,8 +179,4 @@ impl Drop for Stack {
 async fn answers(client: &Client, path: &str, status: u16) -> Result<(), String> {
     let answer = client.call("GET", path).attempt().await.map_err(|error| error.to_string())?;
     if answer.status == status { Ok(()) } else { Err(answer.to_string()) }
-}
-
-fn token() -> String {
-    format!("{:032x}", rand::random::<u128>())
 }

@@ -1,0 +1,186 @@
+//! What a test asks of its stack, and how that is laid out.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::Stack;
+use crate::client::Client;
+use crate::host::Host;
+use crate::mongo::Store;
+use crate::node::Node;
+use crate::proxy::Proxy;
+use crate::{bridge, host, manifest, mongo, names, ports, run, servers};
+
+/// What a test asks for.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    name: String,
+    host: Host,
+    bridges: usize,
+    kafka: Option<String>,
+    variables: Vec<(String, String)>,
+    settings: Vec<(String, String)>,
+    manifest: Option<toml::Table>,
+}
+
+impl Plan {
+    /// An embedded host and one bridge, on the servers that all tests share.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: names::unique(name),
+            host: Host::Embedded,
+            bridges: 1,
+            kafka: None,
+            variables: Vec::new(),
+            settings: Vec::new(),
+            manifest: None,
+        }
+    }
+
+    /// The stack's name, which is also that of its topic, group and database.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Another host.
+    #[must_use]
+    pub fn host(self, host: Host) -> Self {
+        Self { host, ..self }
+    }
+
+    /// So many bridges, each with all roles.
+    #[must_use]
+    pub fn bridges(self, bridges: usize) -> Self {
+        Self { bridges, ..self }
+    }
+
+    /// A Kafka that the test may stop, `host:port`.
+    #[must_use]
+    pub fn kafka(self, bootstrap: &str) -> Self {
+        Self { kafka: Some(bootstrap.to_owned()), ..self }
+    }
+
+    /// Sets a Spin variable.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sets a variable of the bridges' environment.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A variant of `spin.toml`.
+    #[must_use]
+    pub fn manifest(self, manifest: toml::Table) -> Self {
+        Self { manifest: Some(manifest), ..self }
+    }
+
+    /// Starts it and waits until readiness is 200.
+    pub async fn start(self) -> Stack {
+        let stack = self.start_unready().await;
+        stack.ready().await;
+        stack
+    }
+
+    /// Starts it and waits until host and bridges answer.
+    pub async fn start_unready(self) -> Stack {
+        begin(self.lay_out().await).await
+    }
+
+    /// Starts the bridges only, which are expected to end by themselves.
+    pub async fn start_expecting_refusal(self) -> Stack {
+        let stack = self.lay_out().await;
+        for bridge in &stack.bridges {
+            bridge.start();
+        }
+        stack
+    }
+
+    /// As [`Self::start_unready`], with the link to MongoDB cut from the beginning.
+    pub async fn start_without_mongo(self) -> Stack {
+        let stack = self.lay_out().await;
+        stack.mongo_link.cut();
+        begin(stack).await
+    }
+
+    /// Draws ports and tokens, opens the links and writes the files; starts nothing.
+    async fn lay_out(self) -> Stack {
+        let servers = servers::shared().await;
+        let folder = run::subfolder(&self.name);
+        let kafka = self.kafka.clone().unwrap_or_else(|| servers.kafka.clone());
+        let bridge_addresses: Vec<SocketAddr> = (0..self.bridges).map(|_| reserved()).collect();
+        // Without a bridge the host is led to a port where nobody listens.
+        let bridge_link = Proxy::start(bridge_addresses.first().copied().unwrap_or_else(reserved)).await;
+        let mongo_link = Proxy::start(servers.mongo).await;
+        let host_address = reserved();
+        let base = format!("http://{host_address}");
+        let (outbox_token, query_token) = (token(), token());
+
+        let mut variables = vec![
+            ("bridge_url".to_owned(), format!("http://{}", bridge_link.address())),
+            ("outbox_token".to_owned(), outbox_token.clone()),
+            ("query_token".to_owned(), query_token.clone()),
+        ];
+        variables.extend(self.variables);
+        let host = host::Settings {
+            manifest: manifest::write(&self.manifest.unwrap_or_else(manifest::load), &folder),
+            runtime_config: manifest::write_runtime_config(&folder.join("outbox.db"), &folder),
+            port: host_address.port(),
+            variables,
+        };
+        let bridge = |(index, address): (usize, &SocketAddr)| {
+            let settings = bridge::Settings {
+                kafka: kafka.clone(),
+                topic: self.name.clone(),
+                group: self.name.clone(),
+                mongo_uri: mongo::uri(&mongo_link.address().to_string()),
+                database: self.name.clone(),
+                port: address.port(),
+                outbox_url: base.clone(),
+                outbox_token: outbox_token.clone(),
+                query_token: query_token.clone(),
+                more: self.settings.clone(),
+            };
+            Node::new(bridge::spec(&format!("bridge-{index}"), &settings, &folder))
+        };
+        Stack {
+            host: Node::new(host::spec(self.host, &host, &folder)),
+            bridges: bridge_addresses.iter().enumerate().map(bridge).collect(),
+            client: Client::functions(&base),
+            bridge_link,
+            mongo_link,
+            bridge_addresses,
+            store: Store::connect(&servers.mongo.to_string(), &self.name).await,
+            kafka,
+            topic: self.name,
+            outbox_token,
+            query_token,
+            folder,
+        }
+    }
+}
+
+async fn begin(stack: Stack) -> Stack {
+    for node in stack.bridges.iter().chain([&stack.host]) {
+        node.start();
+    }
+    for index in 0..stack.bridges.len() {
+        stack.bridge_alive(index).await;
+    }
+    stack.alive().await;
+    stack
+}
+
+fn reserved() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, ports::reserve()))
+}
+
+fn token() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
