@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use url::Url;
 
 use super::error::Invalid;
@@ -123,7 +123,7 @@ fn roles(text: &str) -> Result<Roles, String> {
 }
 
 fn log_filter(text: &str) -> Result<String, String> {
-    EnvFilter::try_new(text)
+    text.parse::<Targets>()
         .map(|_| text.to_owned())
         .map_err(|_| "must be a level (error, warn, info, debug, trace) or target=level pairs".to_owned())
 }
