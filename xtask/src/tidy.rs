@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn the_tree_is_tidy() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        check(root).unwrap();
+        check(root).unwrap_or_else(|problems| panic!("{problems:#}"));
     }
 
     /// A tree of the files given, for the tests of the rules.

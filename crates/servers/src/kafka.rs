@@ -61,7 +61,7 @@ impl Options {
             controller_port: None,
             advertised_port: None,
             quorum: Vec::new(),
-            cluster_id: "d2liZXItbG9jYWwta2Fma2E".into(),
+            cluster_id: "d2liZXItbG9jYWwta2Fmaw".into(),
             properties: Vec::new(),
         }
     }

@@ -17,7 +17,9 @@ fn package(tree: &Tree, manifest: &File) -> Option<Vec<String>> {
     let name = table.get("package")?.get("name")?.as_str()?;
     let mut problems = Vec::new();
     let own = folder.rsplit('/').next().unwrap_or(folder);
-    if name.strip_prefix("wiber-").unwrap_or(name) != own {
+    let name = name.strip_prefix("wiber-").unwrap_or(name);
+    // A package within another's folder may bear the other's name in front.
+    if name != own && !folder.replace('/', "-").ends_with(&format!("-{name}")) {
         problems.push(format!("{}: the folder is {own}, so the package is wiber-{own}", manifest.path));
     }
     let lints = table.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
