@@ -1,0 +1,72 @@
+//! `runtime-config.toml`: where the databases lie. Sections other than `[sqlite_database.*]` are refused.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// Where a database lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Location {
+    /// The file; without one every connection is a database of its own, in memory.
+    pub(crate) path: Option<PathBuf>,
+    /// Whether statements may attach other files.
+    pub(crate) attach: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuntimeConfig {
+    #[serde(default)]
+    sqlite_database: BTreeMap<String, Database>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+enum Database {
+    Spin {
+        path: Option<PathBuf>,
+        #[serde(default)]
+        allow_attach_file: bool,
+    },
+}
+
+/// Reads the locations and makes the folders of the files. A relative path starts at the current folder, as in Spin
+/// (crates/runtime-config, `sqlite_config_resolver`).
+///
+/// # Errors
+/// A sentence that names the file and what is wrong in it.
+pub(crate) fn read(path: &Path) -> Result<BTreeMap<String, Location>, String> {
+    let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| fail(&error))?;
+    let locations = parse(&text).map_err(|error| fail(&error))?;
+    for folder in locations.values().filter_map(|location| location.path.as_deref()?.parent()) {
+        std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    Ok(locations)
+}
+
+fn parse(text: &str) -> Result<BTreeMap<String, Location>, toml::de::Error> {
+    let config: RuntimeConfig = toml::from_str(text)?;
+    let location = |Database::Spin { path, allow_attach_file }| Location { path, attach: allow_attach_file };
+    Ok(config.sqlite_database.into_iter().map(|(label, database)| (label, location(database))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_locations() {
+        let locations = parse("[sqlite_database.outbox]\ntype = \"spin\"\npath = \"a/b.db\"").unwrap();
+        assert_eq!(locations["outbox"], Location { path: Some("a/b.db".into()), attach: false });
+        assert_eq!(parse("[sqlite_database.m]\ntype = \"spin\"").unwrap()["m"].path, None);
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_honour() {
+        assert!(parse("[sqlite_database.o]\ntype = \"libsql\"\nurl = \"x\"").is_err());
+        assert!(parse("[key_value_store.default]\ntype = \"spin\"").is_err());
+        assert!(parse("[sqlite_database.o]\ntype = \"spin\"\npaht = \"x\"").is_err());
+    }
+}

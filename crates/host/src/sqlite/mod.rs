@@ -1,0 +1,138 @@
+//! `spin:sqlite`: the databases that a component is granted, with Spin's semantics (crates/factor-sqlite,
+//! crates/sqlite-inproc): every open is a new connection, made at its first use; no PRAGMA is set; an error of a
+//! statement, at prepare too, comes with its result.
+
+mod connection;
+mod fault;
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::sync::mpsc;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{
+    Accessor, Destination, FutureReader, HasSelf, Resource, StreamProducer, StreamReader, StreamResult, VecBuffer,
+};
+
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
+pub use self::connection::Connection;
+pub use self::fault::EXIT_DISK;
+pub(crate) use self::fault::watch;
+use crate::bindings::sqlite::{Error, Host, HostConnection, HostConnectionWithStore, RowResult, Value};
+use crate::instance::State;
+
+/// Most connections of one instance, as in Spin.
+const CONNECTIONS_MAX: usize = 256;
+
+type Answer = (Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>);
+
+impl Host for State {}
+
+impl HostConnection for State {
+    fn drop(&mut self, connection: Resource<Connection>) -> wasmtime::Result<()> {
+        self.table.delete(connection)?;
+        self.connections -= 1;
+        Ok(())
+    }
+}
+
+impl<T: Send> HostConnectionWithStore<T> for HasSelf<State> {
+    async fn open_async(
+        accessor: &Accessor<T, Self>,
+        database: String,
+    ) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
+        accessor.with(|mut access| access.get().open(&database))
+    }
+
+    async fn execute_async(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Connection>,
+        statement: String,
+        parameters: Vec<Value>,
+    ) -> wasmtime::Result<Result<Answer, Error>> {
+        let query = accessor.with(|mut access| -> wasmtime::Result<_> {
+            Ok(access.get().table.get(&connection)?.query(statement, parameters))
+        })?;
+        let columns = match query.columns.await? {
+            Ok(columns) => columns,
+            Err(error) => return Ok(Err(error)),
+        };
+        accessor.with(|mut access| {
+            let rows = StreamReader::new(&mut access, Rows(query.rows))?;
+            let result = FutureReader::new(&mut access, query.result)?;
+            Ok(Ok((columns, rows, result)))
+        })
+    }
+
+    async fn last_insert_rowid_async(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Connection>,
+    ) -> wasmtime::Result<i64> {
+        ask(accessor, &connection, rusqlite::Connection::last_insert_rowid).await
+    }
+
+    async fn changes_async(accessor: &Accessor<T, Self>, connection: Resource<Connection>) -> wasmtime::Result<u64> {
+        ask(accessor, &connection, rusqlite::Connection::changes).await
+    }
+}
+
+impl State {
+    fn open(&mut self, database: &str) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
+        let Some(location) = self.component.databases.get(database) else {
+            tracing::warn!(component = &*self.component.name, database, "database refused: not granted");
+            return Ok(Err(Error::AccessDenied));
+        };
+        if self.connections == CONNECTIONS_MAX {
+            return Ok(Err(Error::Io("too many connections opened".to_owned())));
+        }
+        match Connection::open(location.clone(), self.database_threads.token()) {
+            Ok(connection) => {
+                self.connections += 1;
+                Ok(Ok(self.table.push(connection)?))
+            }
+            Err(error) => Ok(Err(Error::Io(format!("no thread for the connection: {error}")))),
+        }
+    }
+}
+
+async fn ask<T: Send, R: Send + 'static>(
+    accessor: &Accessor<T, HasSelf<State>>,
+    connection: &Resource<Connection>,
+    question: fn(&rusqlite::Connection) -> R,
+) -> wasmtime::Result<R> {
+    let answer =
+        accessor.with(|mut access| -> wasmtime::Result<_> { Ok(access.get().table.get(connection)?.ask(question)) })?;
+    answer.await?.map_err(wasmtime::Error::msg)
+}
+
+/// Rows on their way from the connection's thread to the component.
+struct Rows(mpsc::Receiver<Vec<RowResult>>);
+
+impl<D> StreamProducer<D> for Rows {
+    type Item = RowResult;
+    type Buffer = VecBuffer<RowResult>;
+
+    fn poll_produce<'a>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut store: StoreContextMut<'a, D>,
+        mut destination: Destination<'a, Self::Item, Self::Buffer>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        // A read of no items asks for readiness only; saying yes is always allowed.
+        if destination.remaining(&mut store) == Some(0) {
+            return Poll::Ready(Ok(StreamResult::Completed));
+        }
+        let polled = self.0.poll_recv(cx);
+        if finish && polled.is_pending() {
+            return Poll::Ready(Ok(StreamResult::Cancelled));
+        }
+        Poll::Ready(Ok(match ready!(polled) {
+            Some(rows) => {
+                destination.set_buffer(rows.into());
+                StreamResult::Completed
+            }
+            None => StreamResult::Dropped,
+        }))
+    }
+}

@@ -1,0 +1,160 @@
+//! A worker keeps one warm instance of a component serving: many requests in it at once, and a fresh one when it traps,
+//! stalls or leaves a request unanswered. One pinned instance is what makes group commit in a component real.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_channel::Receiver;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use wasmtime::AsContextMut;
+use wasmtime::component::{Accessor, Func};
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::handler::{Prepared, Proxy};
+
+use crate::Error;
+use crate::args::Limits;
+use crate::engine::Compiled;
+use crate::instance::{Instance, State};
+use crate::pool::Job;
+
+/// How often an instance shows that its event loop turns.
+const BEAT: Duration = Duration::from_millis(250);
+/// Pause before another try to make an instance.
+const RETRY: Duration = Duration::from_millis(500);
+/// How long work that no request waits for may go on after the queue has closed.
+const AFTERWORK: Duration = Duration::from_secs(1);
+
+/// Serves `jobs`, with `first` to begin with, until the queue is closed and empty.
+///
+/// # Errors
+/// [`Error::Worker`] after a panic.
+pub(crate) async fn keep_serving(compiled: Arc<Compiled>, first: Instance, jobs: Receiver<Job>) -> Result<(), Error> {
+    let component = &*compiled.component.name;
+    let mut serving = JoinSet::new();
+    let mut next = Some(first);
+    while !(jobs.is_closed() && jobs.is_empty()) {
+        let Some(instance) = next.take() else {
+            match compiled.instantiate().await {
+                Ok(instance) => next = Some(instance),
+                Err(error) => {
+                    tracing::error!(component, error = &error as &dyn std::error::Error, "no instance; trying again");
+                    sleep(RETRY).await;
+                }
+            }
+            continue;
+        };
+        // An instance that retires finishes what it has while its successor takes the new requests.
+        let (retires, retired) = oneshot::channel();
+        serving.spawn(serve(compiled.clone(), instance, jobs.clone(), retires));
+        _ = retired.await;
+        while let Some(ended) = serving.try_join_next() {
+            ended.map_err(Error::Worker)?;
+        }
+    }
+    while let Some(ended) = serving.join_next().await {
+        ended.map_err(Error::Worker)?;
+    }
+    Ok(())
+}
+
+/// Runs one instance to its end. `retires` is dropped when it takes no more requests.
+async fn serve(compiled: Arc<Compiled>, instance: Instance, jobs: Receiver<Job>, retires: oneshot::Sender<()>) {
+    let (component, limits) = (&*compiled.component.name, compiled.limits);
+    let Instance { mut store, proxy } = instance;
+    let beats = AtomicU64::new(0);
+    let run = store.run_concurrent(async |accessor| drive(accessor, &proxy, &jobs, &beats, limits, retires).await);
+    // An instance that computes or blocks without end holds its event loop, so only a look from outside can end it
+    // (wasmtime issues 11869, 11870). The requests in it see their answer's sender dropped.
+    let ended = tokio::select! {
+        biased;
+        ended = run => ended.flatten(),
+        () = stalled(&beats, limits.stall) => Err(wasmtime::format_err!("stalled for {} ms", limits.stall.as_millis())),
+    };
+    match ended {
+        Ok(()) => tracing::debug!(component, "instance retired"),
+        Err(error) => tracing::error!(component, error = format!("{error:#}"), "instance ended"),
+    }
+}
+
+/// The instance's event loop: takes requests, runs them side by side, and returns once it has retired and is idle.
+async fn drive(
+    accessor: &Accessor<State>,
+    proxy: &Proxy,
+    jobs: &Receiver<Job>,
+    beats: &AtomicU64,
+    limits: Limits,
+    retires: oneshot::Sender<()>,
+) -> wasmtime::Result<()> {
+    let Proxy::P3(service) = proxy;
+    let function = *service.wasi_http_handler().func_handle().func();
+    let mut beat = interval(BEAT);
+    let mut running = FuturesUnordered::new();
+    let mut retires = Some(retires);
+    while retires.is_some() || !running.is_empty() {
+        tokio::select! {
+            biased;
+            Some(answered) = running.next(), if !running.is_empty() => {
+                // A request that ran out of time may have left the instance in a bad state.
+                if !answered? {
+                    retires = None;
+                }
+            }
+            _ = beat.tick() => {
+                beats.fetch_add(1, Ordering::Relaxed);
+            }
+            job = next(accessor, function, jobs), if retires.is_some() && running.len() < limits.concurrent_requests => {
+                match job {
+                    Some(job) => if job.claim() {
+                        running.push(start(accessor, proxy, job, limits.request)?);
+                    },
+                    None => retires = None,
+                }
+            }
+        }
+    }
+    // Bodies that still stream, and whatever else the component does after its answers.
+    let afterwork = if jobs.is_closed() { AFTERWORK } else { limits.request };
+    let idle = std::future::poll_fn(|cx| {
+        beats.fetch_add(1, Ordering::Relaxed);
+        accessor.poll_no_interesting_tasks(cx)
+    });
+    _ = timeout(afterwork, idle).await;
+    Ok(())
+}
+
+/// The next request, once the instance can take one; `None` when the queue is closed.
+async fn next(accessor: &Accessor<State>, function: Func, jobs: &Receiver<Job>) -> Option<Job> {
+    std::future::poll_fn(|cx| accessor.poll_ready_for_concurrent_call(function, cx)).await;
+    jobs.recv().await.ok()
+}
+
+/// Begins a request; the future says whether it was answered in time.
+fn start<'a>(
+    accessor: &'a Accessor<State>,
+    proxy: &'a Proxy,
+    job: Job,
+    limit: Duration,
+) -> wasmtime::Result<impl Future<Output = wasmtime::Result<bool>> + use<'a>> {
+    let prepared = accessor
+        .with(|mut store| Prepared::new(store.as_context_mut(), proxy, job.request, State::http, job.answer))?;
+    Ok(prepared.run(accessor, sleep(limit)))
+}
+
+/// Ends when no beat came for `limit`. It counts its own looks, not the clock, so that a stopped process does not seem
+/// stalled when it goes on.
+async fn stalled(beats: &AtomicU64, limit: Duration) {
+    let mut look = interval(BEAT);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut seen, mut silent) = (0, Duration::ZERO);
+    while silent < limit {
+        look.tick().await;
+        let now = beats.load(Ordering::Relaxed);
+        silent = if now == seen { silent + BEAT } else { Duration::ZERO };
+        seen = now;
+    }
+}
