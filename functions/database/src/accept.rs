@@ -1,5 +1,7 @@
 //! Accepting: the one statement that makes messages, their keys and the counters durable together.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use wiber_model::Message;
 
@@ -90,39 +92,88 @@ const ACCEPT: &str =
            e.value ->> 'bytes', e.value ->> 'user', e.value ->> 'key'
     FROM counters AS c, json_each(?1) AS e
     WHERE c.messages + c.keys + (e.value ->> 'rows_sum') <= ?2 AND c.bytes + (e.value ->> 'bytes_sum') <= ?3
-    ORDER BY e.key
-    RETURNING message_id";
+    ORDER BY e.key";
+
+// Which of these keys belong to which message. Packed into one text, as every answer of many rows.
+const OWNERS: &str = "SELECT json_group_array(message ->> 'messageId') FROM idempotency
+    WHERE (user, key) IN (SELECT e.value ->> 'user', e.value ->> 'key' FROM json_each(?1) AS e)";
 
 impl<C: Connection> Database<C> {
-    /// Makes the entries durable, in their order, and returns the ids of those that were inserted. An entry is left out
-    /// if its key is taken or the outbox is full; all of the rest is committed and fsynced, or nothing is.
+    /// Makes the entries durable, in their order, and says for each whether it was inserted. An entry is left out if its
+    /// key is taken or the outbox is full; all of the rest is committed and fsynced, or nothing is.
+    ///
+    /// The statement returns no rows: the write lock would be held until the component has read the last of them.
     ///
     /// # Errors
     /// See [`Error::nothing_written`].
-    pub async fn accept(&self, entries: &[Entry], bounds: Bounds) -> Result<Vec<String>, Error> {
-        let (mut rows_sum, mut bytes_sum) = (0_i64, 0_i64);
-        let items: Vec<Item<'_>> = entries
-            .iter()
-            .map(|entry| {
-                let (rows, bytes) = entry.cost();
-                rows_sum = rows_sum.saturating_add(rows);
-                bytes_sum = bytes_sum.saturating_add(bytes);
-                Item {
-                    id: &entry.message_id,
-                    message: &entry.json,
-                    request: &entry.request_id,
-                    trace: &entry.traceparent,
-                    at: entry.accepted_at,
-                    bytes: entry.bytes(),
-                    user: entry.key.as_ref().map(|(user, _)| user.as_str()),
-                    key: entry.key.as_ref().map(|(_, key)| key.as_str()),
-                    rows_sum,
-                    bytes_sum,
-                }
-            })
-            .collect();
+    pub async fn accept(&self, entries: &[Entry], bounds: Bounds) -> Result<Vec<bool>, Error> {
+        let items = items(entries);
         let json = serde_json::to_string(&items).map_err(|e| Error::Unavailable(e.to_string()))?;
-        let rows = self.run(ACCEPT, &[Value::Text(json), bounds.rows_max.into(), bounds.bytes_max.into()]).await?;
-        Ok(rows.into_iter().filter_map(|row| row.into_iter().next()).map(Value::into_text).collect())
+        self.run(ACCEPT, &[Value::Text(json), bounds.rows_max.into(), bounds.bytes_max.into()]).await?;
+        let inserted = usize::try_from(self.changes().await).unwrap_or(usize::MAX);
+        if inserted == entries.len() {
+            return Ok(vec![true; entries.len()]);
+        }
+        // From here on the entries are durable or not, and only the answer is missing.
+        let owners = self.owners(entries).await.map_err(|e| Error::Unknown(e.to_string()))?;
+        Ok(attribute(entries, inserted, &owners))
     }
+
+    /// The messages that own these entries' keys.
+    async fn owners(&self, entries: &[Entry]) -> Result<HashSet<String>, Error> {
+        #[derive(Serialize)]
+        struct Key<'a> {
+            user: &'a str,
+            key: &'a str,
+        }
+        let keys: Vec<_> = entries.iter().filter_map(|e| e.key.as_ref()).map(|(user, key)| Key { user, key }).collect();
+        if keys.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let json = serde_json::to_string(&keys).map_err(|e| Error::Unavailable(e.to_string()))?;
+        let packed = self.one(OWNERS, &[Value::Text(json)]).await?.into_text();
+        serde_json::from_str(&packed).map_err(|e| Error::Damaged(e.to_string()))
+    }
+}
+
+/// Which entries make up the `inserted` ones: of those with a key, the owners of their keys; of those without, the
+/// first, since sums only grow and so the bound cuts off the end.
+fn attribute(entries: &[Entry], inserted: usize, owners: &HashSet<String>) -> Vec<bool> {
+    let owns = |entry: &Entry| entry.key.is_some() && owners.contains(&entry.message_id);
+    let mut without_key = inserted.saturating_sub(entries.iter().filter(|e| owns(e)).count());
+    entries
+        .iter()
+        .map(|entry| {
+            if entry.key.is_some() {
+                return owns(entry);
+            }
+            let fits = without_key > 0;
+            without_key = without_key.saturating_sub(1);
+            fits
+        })
+        .collect()
+}
+
+fn items(entries: &[Entry]) -> Vec<Item<'_>> {
+    let (mut rows_sum, mut bytes_sum) = (0_i64, 0_i64);
+    entries
+        .iter()
+        .map(|entry| {
+            let (rows, bytes) = entry.cost();
+            rows_sum = rows_sum.saturating_add(rows);
+            bytes_sum = bytes_sum.saturating_add(bytes);
+            Item {
+                id: &entry.message_id,
+                message: &entry.json,
+                request: &entry.request_id,
+                trace: &entry.traceparent,
+                at: entry.accepted_at,
+                bytes: entry.bytes(),
+                user: entry.key.as_ref().map(|(user, _)| user.as_str()),
+                key: entry.key.as_ref().map(|(_, key)| key.as_str()),
+                rows_sum,
+                bytes_sum,
+            }
+        })
+        .collect()
 }

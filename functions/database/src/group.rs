@@ -112,8 +112,8 @@ impl<B: Bell + 'static> Committer<B> {
         let (entries, waiters): (Vec<_>, Vec<_>) = group.into_iter().map(|w| (w.entry, (w.outcome, w.ringer))).unzip();
         let result = accept(source, &entries, bounds).await;
         let mut ringers = Vec::with_capacity(waiters.len());
-        for (entry, (outcome, ringer)) in entries.iter().zip(waiters) {
-            let inserted = result.as_ref().map(|ids| ids.contains(&entry.message_id)).map_err(Clone::clone);
+        for (index, (outcome, ringer)) in waiters.into_iter().enumerate() {
+            let inserted = result.as_ref().map(|inserted| inserted.get(index) == Some(&true)).map_err(Clone::clone);
             *outcome.borrow_mut() = Some(inserted);
             ringers.extend(ringer);
         }
@@ -123,15 +123,11 @@ impl<B: Bell + 'static> Committer<B> {
     }
 }
 
-async fn accept<S: Source>(
-    source: &S,
-    entries: &[Entry],
-    bounds: Bounds,
-) -> Result<std::collections::HashSet<String>, Error> {
+async fn accept<S: Source>(source: &S, entries: &[Entry], bounds: Bounds) -> Result<Vec<bool>, Error> {
     let database = source.take().await?;
     let result = database.accept(entries, bounds).await;
     if result.as_ref().err().is_none_or(Error::nothing_written) {
         source.put(database);
     }
-    result.map(|ids| ids.into_iter().collect())
+    result
 }

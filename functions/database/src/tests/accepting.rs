@@ -6,7 +6,7 @@ async fn an_accepted_message_is_found_as_it_was_written() {
     let outbox = Outbox::new();
     let database = outbox.open().await;
     let one = entry(1);
-    assert_eq!(database.accept(std::slice::from_ref(&one), ROOMY).await.unwrap(), [one.message_id.clone()]);
+    assert_eq!(database.accept(std::slice::from_ref(&one), ROOMY).await.unwrap(), [true]);
     let found = outbox.open().await.find(&one.message_id).await.unwrap().unwrap();
     assert_eq!(found.json, one.json);
     assert_eq!((found.position, found.accepted_at, found.published), (1, 1_001, None));
@@ -20,8 +20,7 @@ async fn a_taken_key_leaves_its_row_out_and_the_others_in() {
     let group =
         [entry(2), keyed(3, "alice", "k"), keyed(4, "carol", "k"), keyed(5, "alice", "l"), keyed(6, "alice", "l")];
     let inserted = database.accept(&group, ROOMY).await.unwrap();
-    let expected: Vec<_> = [0, 2, 3].map(|i: usize| group[i].message_id.clone()).to_vec();
-    assert_eq!(inserted, expected);
+    assert_eq!(inserted, [true, false, true, true, false]);
     assert_eq!(database.message_of_key("alice", "k").await.unwrap().unwrap(), entry(1).json);
     assert_eq!(database.message_of_key("alice", "l").await.unwrap().unwrap(), entry(5).json);
     assert_eq!(database.message_of_key("alice", "other").await.unwrap(), None);
@@ -33,7 +32,10 @@ async fn bound(bounds: Bounds, group: &[Entry], expected: usize) {
     let outbox = Outbox::new();
     let database = outbox.open().await;
     let inserted = database.accept(group, bounds).await.unwrap();
-    assert_eq!(inserted.len(), expected);
+    assert_eq!(inserted, (0..group.len()).map(|i| i < expected).collect::<Vec<_>>());
+    for (entry, inserted) in group.iter().zip(inserted) {
+        assert_eq!(database.find(&entry.message_id).await.unwrap().is_some(), inserted);
+    }
     let depth = database.depth().await.unwrap();
     assert!(depth.messages + depth.keys <= bounds.rows_max && depth.bytes <= bounds.bytes_max);
 }
@@ -46,6 +48,7 @@ async fn the_bounds_hold_within_one_statement() {
     bound(Bounds { rows_max: 0, ..ROOMY }, &group, 0).await;
     bound(Bounds { bytes_max: 1_000, ..ROOMY }, &group, 2).await;
     bound(Bounds { rows_max: 5, ..ROOMY }, &[keyed(1, "a", "1"), keyed(2, "a", "2"), keyed(3, "a", "3")], 2).await;
+    bound(Bounds { rows_max: 3, ..ROOMY }, &[keyed(1, "a", "1"), entry(2), entry(3), keyed(4, "a", "4")], 2).await;
 }
 
 #[tokio::test]
@@ -55,10 +58,10 @@ async fn a_full_outbox_has_room_again_once_a_row_is_settled() {
     let bounds = Bounds { rows_max: 1, ..ROOMY };
     database.accept(&[entry(1)], bounds).await.unwrap();
     assert!(database.depth().await.unwrap().is_full(bounds));
-    assert!(database.accept(&[entry(2)], bounds).await.unwrap().is_empty());
+    assert_eq!(database.accept(&[entry(2)], bounds).await.unwrap(), [false]);
     let row = wiber_model::outbox::RowRef { position: 1, message_id: entry(1).message_id.try_into().unwrap() };
     assert_eq!(database.settle(&[row]).await.unwrap(), 1);
-    assert_eq!(database.accept(&[entry(2)], bounds).await.unwrap().len(), 1);
+    assert_eq!(database.accept(&[entry(2)], bounds).await.unwrap(), [true]);
 }
 
 #[tokio::test]

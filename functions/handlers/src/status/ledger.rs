@@ -12,13 +12,15 @@ use crate::problem::Problem;
 pub(super) async fn message(id: &str, view: &impl View, bridge: &impl Bridge) -> Result<Reply, Problem> {
     let unknown = || Problem::not_found("no message with this id is in this outbox or stored");
     let Ok(id) = MessageId::parse(id) else { return Err(unknown()) };
-    // An outbox that cannot be read does not hide what is stored.
-    if let Ok(Some(held)) = view.find(id.as_str()).await {
-        return held_message(&held);
+    let held = view.find(id.as_str()).await;
+    if let Ok(Some(held)) = &held {
+        return held_message(held);
     }
     let asked = MessageParams { id: id.to_string() };
     match bridge::ask_if_found::<MessageState>(bridge, query::MESSAGE, &asked).await? {
+        // An outbox that cannot be read does not hide what is stored, and nobody can say what it does not hold.
         Some(state) => Ok(Reply::json(&known(&id, state))),
+        None if held.is_err() => Err(Problem::unavailable("outbox-unavailable", "the outbox cannot be read now")),
         None => Err(unknown()),
     }
 }

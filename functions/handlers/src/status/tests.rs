@@ -8,7 +8,7 @@ struct Outbox {
 
 impl View for Outbox {
     async fn find(&self, _: &str) -> Result<Option<Held>, String> {
-        Ok(self.held.clone())
+        self.condition.clone().map(|_| self.held.clone())
     }
 
     async fn condition(&self) -> Result<Condition, String> {
@@ -72,6 +72,9 @@ async fn a_message_is_known_by_its_state() {
             "hops":{{"acceptedAt":5,"publishedAt":6,"storedAt":7,"topic":"t","partition":1,"offset":2}}}}"#
     );
     check(&path, &outbox(false), Answering::with(200, &stored), 200, r#""state":"stored""#).await;
+    let damaged = Outbox { held: None, condition: Err("damaged".into()) };
+    check(&path, &damaged, Answering::with(200, &stored), 200, r#""state":"stored""#).await;
+    check(&path, &damaged, Answering::with(404, ""), 503, "outbox-unavailable").await;
 }
 
 #[tokio::test]
