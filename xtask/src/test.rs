@@ -6,7 +6,7 @@ use wiber_servers::progress::Progress;
 use wiber_servers::tools;
 
 use crate::repository::Repository;
-use crate::{build, cargo, needs};
+use crate::{build, cargo};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -16,13 +16,14 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(repository: &Repository, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    needs::native()?;
     let progress = Progress::new();
     let cache = tools::default_cache();
     let servers = async { anyhow::Ok(tools::ensure(&cache, &progress).await?) };
-    tokio::try_join!(servers, build::functions(repository, &progress))?;
-    // Programs and tests in one go, so that cargo chooses the same features for both and compiles nothing twice.
-    cargo::shown(repository.root(), ["build", "--all-targets"])?;
+    let builds = async {
+        build::functions(repository, &progress).await?;
+        build::programs(repository, &progress).await
+    };
+    tokio::try_join!(servers, builds)?;
     let mut tests = cargo::command(repository.root());
     tests.args(["test", "--no-fail-fast"]).env("WIBER_BIN_DIR", repository.programs());
     tests.arg("--").args(arguments.runner);

@@ -37,3 +37,28 @@ async fn mongodb_comes_back_after_a_kill_and_on_another_port() {
     let second = mongo::start(&tools, mongo::Options::new(dir.path())).await.unwrap();
     assert_ne!(second.port(), first.port());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_nodes_form_a_cluster() {
+    let dir = tempfile::tempdir().unwrap();
+    let tools = tools::kafka(&tools::default_cache(), &Progress::new()).await.unwrap();
+    let quorum: Vec<_> =
+        (1..=3).map(|node_id| kafka::Voter { node_id, controller_port: wiber_servers::ports::free() }).collect();
+    let start = |index: usize| {
+        let kafka::Voter { node_id, controller_port } = quorum[index];
+        let options = kafka::Options {
+            node_id,
+            controller_port: Some(controller_port),
+            quorum: quorum.clone(),
+            ..kafka::Options::new(dir.path().join(node_id.to_string()))
+        };
+        kafka::start(&tools, options)
+    };
+    // Each is ready once it is a live broker of the cluster, for which two of the three must run.
+    let (one, two, three) = tokio::try_join!(start(0), start(1), start(2)).unwrap();
+    one.kill().await;
+    for node in [&two, &three] {
+        assert!(node.process().status().is_none());
+    }
+    one.start().await.unwrap();
+}
