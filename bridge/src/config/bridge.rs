@@ -1,5 +1,6 @@
 //! The bridge's own settings, and all of them together.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::source::Source;
 use super::{parse, setting};
 
 /// Everything that can be set.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// Kafka.
     pub kafka: Kafka,
@@ -106,6 +107,23 @@ impl Config {
             shutdown_deadline: shutdown_deadline?,
             log: Log { filter: filter?, format: format? },
         })
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("roles", &self.roles)
+            .field("listen", &self.listen)
+            .field("outbox_urls", &self.outbox_urls.iter().map(Url::as_str).collect::<Vec<_>>())
+            .field("outbox_token", &self.outbox_token)
+            .field("query_token", &self.query_token)
+            .field("instance_id", &self.instance_id)
+            .field("shutdown_deadline", &self.shutdown_deadline)
+            .field("kafka", &self.kafka)
+            .field("mongo", &self.mongo)
+            .field("log", &self.log)
+            .finish()
     }
 }
 

@@ -39,6 +39,8 @@ fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
         // A failed connection is logged at this level too; see `log_event`.
         RDKafkaLogLevel::Error if facility == "FAIL" => tracing::debug!(target: "librdkafka", facility, "{message}"),
+        // Said once for each client about settings that are meant.
+        RDKafkaLogLevel::Warning if facility == "CONFWARN" => tracing::debug!(target: "librdkafka", "{message}"),
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
             tracing::warn!(target: "librdkafka", facility, "{message}");
         }

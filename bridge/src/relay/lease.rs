@@ -1,12 +1,12 @@
 //! Holds the lease of one outbox. It decides who reads and saves duplicates; correctness never rests on it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::source::{Error, Source};
-use crate::backoff::{Backoff, pause};
+use super::source::{self, Error, Source};
+use crate::backoff::pause;
 use crate::report::Chain;
 use crate::status::Board;
 use crate::telemetry::{Metrics, Operation};
@@ -38,10 +38,8 @@ pub(super) async fn keep(
     stop: CancellationToken,
 ) {
     let note = format!("outbox-{}", source.url());
-    let mut backoff = Backoff::for_servers();
-    let mut valid_until = Instant::now();
+    let mut backoff = source::backoff();
     loop {
-        let asked_at = Instant::now();
         let answer = tokio::select! {
             biased;
             () = stop.cancelled() => break,
@@ -49,7 +47,6 @@ pub(super) async fn keep(
         };
         let go_on = match answer {
             Ok(answer) => {
-                valid_until = asked_at + TTL;
                 board.clear_note(&note);
                 backoff.reset();
                 show(&source, &held, Some(answer.outbox_id));
@@ -58,7 +55,9 @@ pub(super) async fn keep(
             Err(error) => {
                 note_error(&source, &board, &note, &error);
                 metrics.count_retry(Operation::Outbox);
-                if matches!(error, Error::LeaseHeld { .. }) || Instant::now() >= valid_until {
+                // An outbox that does not answer lets no other relay read either; whatever this one still has in
+                // flight makes duplicates at most. Only another holder ends a session.
+                if matches!(error, Error::LeaseHeld { .. }) {
                     show(&source, &held, None);
                 }
                 backoff.wait(&stop).await

@@ -70,8 +70,8 @@ impl<'a> Run<'a> {
             outbox_id,
             served_gaps,
             queue_is_full: false,
-            read_backoff: Backoff::for_servers(),
-            mark_backoff: Backoff::for_servers(),
+            read_backoff: source::backoff(),
+            mark_backoff: source::backoff(),
             outcome: Outcome { end: None, send_again: false, progressed: false },
         })
     }

@@ -12,6 +12,7 @@ use wiber_model::outbox::{
     UnsettledAnswer, UnsettledRequest, Which,
 };
 
+use crate::backoff::Backoff;
 use crate::config::Secret;
 
 /// How long a call may take that the outbox answers at once.
@@ -33,6 +34,11 @@ pub(super) fn http_client() -> Result<reqwest::Client, reqwest::Error> {
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .build()
+}
+
+/// The waits between calls to an outbox that does not serve: short, since all it takes is a connection.
+pub(super) fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(50), Duration::from_millis(500))
 }
 
 /// Why a call brought no answer.
