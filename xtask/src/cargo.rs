@@ -57,6 +57,9 @@ pub(crate) async fn watched<const N: usize>(root: &Path, task: &Task, arguments:
         if let Some((done, of, what)) = progress(piece) {
             task.at(done, of);
             task.now(what);
+        } else if piece.trim_start().starts_with("Blocking") {
+            // Another cargo builds in the same folder.
+            task.now(piece.trim());
         }
     };
     Ok(command::run(&step, "cargo", cargo, watch).await?)
