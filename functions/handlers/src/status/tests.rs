@@ -65,6 +65,8 @@ async fn a_message_is_known_by_its_state() {
     check(&path, &outbox(false), Answering::down(), 503, "dependency-down").await;
     check(&path, &outbox(false), Answering::with(404, ""), 404, "not-found").await;
     check("/messages/id/x", &outbox(false), Answering::down(), 404, "not-found").await;
+    let damaged = Outbox { held: None, condition: Err("damaged".into()) };
+    check(&path, &damaged, Answering::with(404, ""), 503, "outbox-unavailable").await;
     let dead = r#"{"state":"dead-lettered","reason":"conflict","at":9}"#;
     check(&path, &outbox(false), Answering::with(200, dead), 200, r#""state":"dead-lettered""#).await;
     let stored = format!(
