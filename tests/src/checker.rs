@@ -6,8 +6,6 @@ mod read_back;
 
 use std::collections::BTreeSet;
 
-use wiber_model::Conversation;
-
 pub use judge::{Report, judge};
 pub use read_back::{ReadBack, Seen};
 
@@ -22,7 +20,7 @@ use crate::wait;
 /// If something is.
 pub async fn check(stack: &Stack, log: &[Entry]) {
     caught_up(stack, log).await;
-    let back = ReadBack::of(stack, &conversations(log)).await;
+    let back = ReadBack::of(stack).await;
     let report = judge(log, &back);
     println!("{report}");
     assert!(report.is_clean(), "{report:#?}");
@@ -50,16 +48,4 @@ async fn caught_up(stack: &Stack, log: &[Entry]) {
         }
     })
     .await;
-}
-
-/// The conversations of a log, each as one pair.
-fn conversations(log: &[Entry]) -> Vec<(String, String)> {
-    let mut seen = BTreeSet::new();
-    let mut pairs = Vec::new();
-    for entry in log {
-        if seen.insert(Conversation::of(&entry.from, &entry.to)) {
-            pairs.push((entry.from.clone(), entry.to.clone()));
-        }
-    }
-    pairs
 }

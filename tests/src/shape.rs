@@ -35,3 +35,14 @@ pub fn at_place(message: &Value, seq: i64) -> Value {
     stored["seq"] = seq.into();
     stored
 }
+
+/// The message in what `GET /messages/id/…` answers, without its state and its hops.
+#[must_use]
+pub fn without_ledger(answer: &Value) -> Value {
+    let mut message = answer.clone();
+    if let Some(members) = message.as_object_mut() {
+        members.remove("state");
+        members.remove("hops");
+    }
+    message
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mongodb::bson::Document;
 use wiber_model::{Conversation, record::header};
 
 use crate::send::{id, seq};
@@ -30,28 +31,42 @@ pub struct ReadBack {
 }
 
 impl ReadBack {
-    /// Reads a deployment back.
-    pub async fn of(stack: &Stack, conversations: &[(String, String)]) -> Self {
-        let mut back = Self { stored: stored(stack).await, logged: logged(stack).await, ..Self::default() };
-        for (one, other) in conversations {
-            let page = stack.client.conversation(one, other).await;
+    /// Reads a deployment back: every conversation that MongoDB holds, by paging too.
+    pub async fn of(stack: &Stack) -> Self {
+        let documents = stack.store.messages().await;
+        let mut back = Self { stored: stored(&documents), logged: logged(stack).await, ..Self::default() };
+        for (conversation, (one, other)) in pairs(&documents) {
+            let page = stack.client.conversation(&one, &other).await;
             let seen = page.iter().map(|message| Seen {
                 id: id(message),
                 seq: seq(message),
                 content: message["content"].as_str().unwrap_or_default().to_owned(),
             });
-            back.paged.insert(Conversation::of(one, other), seen.collect());
+            back.paged.insert(conversation, seen.collect());
         }
         back
     }
 }
 
-async fn stored(stack: &Stack) -> BTreeMap<Conversation, Vec<Seen>> {
+fn text(document: &Document, name: &str) -> String {
+    document.get_str(name).unwrap_or_default().to_owned()
+}
+
+fn pairs(documents: &[Document]) -> BTreeMap<Conversation, (String, String)> {
+    let pair = |document: &Document| (text(document, "fromUser"), text(document, "toUser"));
+    documents.iter().map(pair).map(|pair| (Conversation::of(&pair.0, &pair.1), pair)).collect()
+}
+
+fn stored(documents: &[Document]) -> BTreeMap<Conversation, Vec<Seen>> {
     let mut found: BTreeMap<Conversation, Vec<Seen>> = BTreeMap::new();
-    for document in stack.store.messages().await {
-        let text = |name: &str| document.get_str(name).unwrap_or_default().to_owned();
-        let seen = Seen { id: text("_id"), seq: document.get_i64("seq").unwrap_or_default(), content: text("content") };
-        found.entry(Conversation::of(&text("fromUser"), &text("toUser"))).or_default().push(seen);
+    for document in documents {
+        let seen = Seen {
+            id: text(document, "_id"),
+            seq: document.get_i64("seq").unwrap_or_default(),
+            content: text(document, "content"),
+        };
+        let conversation = Conversation::of(&text(document, "fromUser"), &text(document, "toUser"));
+        found.entry(conversation).or_default().push(seen);
     }
     for messages in found.values_mut() {
         messages.sort_by_key(|seen| seen.seq);
