@@ -4,11 +4,14 @@
 //! parts decide: `sequence` (heads, known ids and messages to the next write) and `offsets` (what may be committed).
 //! This module knows nothing of outboxes beyond their ids, and nothing of HTTP.
 
+mod client;
+mod committer;
 mod dead_letter;
 mod gap;
 mod gather;
 mod group;
 mod heads;
+mod incarnation;
 mod offsets;
 mod partition;
 mod rebalance;
@@ -38,8 +41,10 @@ use crate::status::Board;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
+use client::Client;
 use dead_letter::DeadLetters;
 use group::{Callbacks, End, Group};
+use incarnation::Incarnation;
 use partition::Shared;
 use rebalance::Context;
 
@@ -83,6 +88,9 @@ pub enum Error {
     /// librdkafka refuses the settings.
     #[error("the Kafka client cannot be made from its settings")]
     Client(#[source] KafkaError),
+    /// The system gives no thread.
+    #[error("a thread for commits cannot be started")]
+    Thread(#[source] std::io::Error),
 }
 
 /// Consumes until shutdown, whatever comes up or goes down in the meantime, and returns when everything it started has
@@ -126,12 +134,14 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Error>
 fn join<'a>(parts: &'a Parts, shared: &Shared) -> Result<Group<'a>, Error> {
     let (events, events_rx) = unbounded_channel();
     let (commits, commits_rx) = unbounded_channel();
+    let incarnation = Arc::new(Incarnation::new(&parts.kafka.topic));
+    let context = Context::new(events, Arc::clone(&incarnation));
     let config = settings::consumer_config(&parts.kafka, parts.instance_id.as_deref());
-    let consumer: StreamConsumer<Context> =
-        config.create_with_context(Context::new(events, commits)).map_err(Error::Client)?;
+    let consumer: StreamConsumer<Context> = config.create_with_context(context).map_err(Error::Client)?;
     consumer.subscribe(&[&parts.kafka.topic]).map_err(Error::Client)?;
     let callbacks = Callbacks { events: events_rx, commits: commits_rx };
-    Ok(Group::new(parts, shared.clone(), consumer, callbacks))
+    let client = Client::new(consumer, Arc::clone(&shared.topic), incarnation, commits).map_err(Error::Thread)?;
+    Ok(Group::new(parts, shared.clone(), client, callbacks))
 }
 
 /// Waits for a replica set and its indexes; `false` if shutdown came first.

@@ -14,6 +14,7 @@ use super::dead_letter::{self, DeadLetters, Verdict};
 use super::gap::Repeats;
 use super::gather::{Queue, Stop, gather};
 use super::heads::{CONVERSATIONS_MAX, Heads};
+use super::incarnation::Incarnation;
 use super::offsets::Offsets;
 use super::record::Record;
 use super::retry::{Retry, Stopped};
@@ -79,11 +80,18 @@ pub(super) enum Ended {
     Stopped(Stop),
 }
 
+/// Where a task reads.
+pub(super) struct Source {
+    pub(super) queue: Queue,
+    pub(super) start: i64,
+    pub(super) incarnation: Arc<Incarnation>,
+}
+
 /// The task of one partition, for one assignment.
 pub(super) struct Task {
     shared: Shared,
     partition: i32,
-    queue: Queue,
+    source: Source,
     repeats: Repeats,
     progress: Arc<Progress>,
     offsets: Offsets,
@@ -97,8 +105,7 @@ impl Task {
     pub(super) fn new(
         shared: Shared,
         partition: i32,
-        queue: Queue,
-        start: i64,
+        source: Source,
         repeats: Repeats,
         progress: Arc<Progress>,
         stop: CancellationToken,
@@ -106,10 +113,10 @@ impl Task {
         Self {
             shared,
             partition,
-            queue,
+            offsets: Offsets::new(source.start),
+            source,
             repeats,
             progress,
-            offsets: Offsets::new(start),
             heads: Heads::new(CONVERSATIONS_MAX),
             replaying: false,
             stop,
@@ -123,7 +130,7 @@ impl Task {
             let gathered = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ended::Drained,
-                gathered = gather(&self.queue) => gathered,
+                gathered = gather(&self.source.queue) => gathered,
             };
             if self.process(gathered.records).await.is_err() {
                 return Ended::Drained;
@@ -136,6 +143,10 @@ impl Task {
 
     /// Sees every record stored or dead-lettered, whatever it takes, unless told to stop.
     async fn process(&mut self, records: Vec<Record>) -> Result<(), Stopped> {
+        // From here on records may come from a log that begins anew, in the middle.
+        if self.source.incarnation.is_mixed() {
+            return Err(Stopped);
+        }
         // librdkafka discards what it fetched before a change of position; a record below is one that slipped through.
         let records: Vec<Record> = records.into_iter().filter(|r| self.offsets.track(r.offset).is_ok()).collect();
         self.progress.show(&self.offsets, true);

@@ -1,15 +1,16 @@
 //! librdkafka's callbacks. They run on the polling task and must not wait, so each only sends an event; the group
 //! answers with its own calls when it has resolved or drained the partitions.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::incarnation::Incarnation;
 use crate::kafka::{LogContext, log_event};
 
 /// What the group's coordinator decided. The first three wait for the group's answer.
@@ -23,26 +24,17 @@ pub(super) enum Event {
     Lost(Vec<i32>),
 }
 
-/// The answer to a commit.
-#[derive(Debug)]
-pub(super) struct Committed {
-    /// Partitions with the offsets that were to be committed.
-    pub(super) offsets: Vec<(i32, i64)>,
-    /// Whether the coordinator took them.
-    pub(super) result: Result<(), KafkaError>,
-}
-
 /// Receives the callbacks.
 pub(super) struct Context {
     events: UnboundedSender<Event>,
-    commits: UnboundedSender<Committed>,
+    incarnation: Arc<Incarnation>,
     /// Why this client can do nothing more, once that is so.
     fatal: OnceLock<String>,
 }
 
 impl Context {
-    pub(super) fn new(events: UnboundedSender<Event>, commits: UnboundedSender<Committed>) -> Self {
-        Self { events, commits, fatal: OnceLock::new() }
+    pub(super) fn new(events: UnboundedSender<Event>, incarnation: Arc<Incarnation>) -> Self {
+        Self { events, incarnation, fatal: OnceLock::new() }
     }
 
     /// Why this client must be replaced, if it must.
@@ -59,6 +51,7 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.incarnation.observe(facility, message);
         LogContext.log(level, facility, message);
     }
 
@@ -83,13 +76,6 @@ impl ConsumerContext for Context {
         if self.events.send(event).is_err() {
             answer_alone(consumer, assigned);
         }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, list: &TopicPartitionList) {
-        let offsets = list.elements().iter().filter_map(|e| Some((e.partition(), e.offset().to_raw()?))).collect();
-        // One partition's refusal stands in its element only.
-        let result = result.and_then(|()| list.elements().iter().try_for_each(|e| e.error()));
-        let _ = self.commits.send(Committed { offsets, result });
     }
 }
 

@@ -1,7 +1,9 @@
 //! How the consumer's client is set up.
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
+use super::incarnation::DEBUG_CONTEXT;
 use crate::config;
 use crate::kafka::client_config;
 
@@ -45,6 +47,9 @@ pub(super) fn consumer_config(kafka: &config::Kafka, instance_id: Option<&str>) 
     for (name, value) in FIXED {
         client.set(*name, *value);
     }
+    let debug =
+        kafka.properties.get("debug").map_or_else(|| DEBUG_CONTEXT.to_owned(), |d| format!("{d},{DEBUG_CONTEXT}"));
+    client.set("debug", debug).set_log_level(RDKafkaLogLevel::Debug);
     let session_ms = kafka.session_timeout_ms;
     client
         .set("group.id", &kafka.consumer_group)

@@ -46,15 +46,10 @@ impl Store {
         let count = self.dead_letters.estimated_document_count().max_time(limits::QUERY_SERVER);
         within("counting dead letters", limits::QUERY, async { count.await }).await
     }
-
-    pub(super) async fn dead_letter(&self, id: &str) -> Result<Option<MessageState>, Error> {
-        let find = self.dead_letters.find_one(doc! { "_id": id }).max_time(limits::QUERY_SERVER);
-        let found = within("reading a dead letter", limits::QUERY, async { find.await }).await?;
-        found.map(|d| state(&d)).transpose()
-    }
 }
 
-fn state(document: &Document) -> Result<MessageState, Error> {
+/// What a query tells of a dead letter.
+pub(super) fn state(document: &Document) -> Result<MessageState, Error> {
     let shape =
         |e: mongodb::bson::error::Error| Error::Shape { collection: super::DEAD_LETTERS, detail: e.to_string() };
     let reason = document.get_str("reason").map_err(shape)?.to_owned();

@@ -10,7 +10,7 @@ use wiber_model::{Conversation, MessageId, PAGE_LIMIT_MAX};
 use super::error::within;
 use super::lookup::heads_pipeline;
 use super::prepare::{by_conversation, by_id, by_participant};
-use super::{DEAD_LETTERS, Error, MessageDocument, Store, limits};
+use super::{DEAD_LETTERS, Error, MessageDocument, Store, dead_letter, limits};
 
 /// A find with the index it uses.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,15 +86,22 @@ impl Store {
         if MessageId::parse(id).is_err() {
             return Ok(None);
         }
-        let find = self.messages.find_one(doc! { "_id": id }).max_time(limits::QUERY_SERVER);
-        let stored = within("reading a message", limits::QUERY, async { find.await }).await?;
-        match stored {
-            Some(document) => {
-                let hops = document.stored_hops();
-                Ok(Some(MessageState::Stored { message: document.into_stored(), hops }))
-            }
-            None => self.dead_letter(id).await,
+        let by_id = || doc! { "_id": id };
+        // One limit for both reads together.
+        let read = async {
+            let stored = self.messages.find_one(by_id()).max_time(limits::QUERY_SERVER).await?;
+            let dead = match stored {
+                Some(_) => None,
+                None => self.dead_letters.find_one(by_id()).max_time(limits::QUERY_SERVER).await?,
+            };
+            Ok((stored, dead))
+        };
+        let (stored, dead) = within("reading a message", limits::QUERY, read).await?;
+        if let Some(document) = stored {
+            let hops = document.stored_hops();
+            return Ok(Some(MessageState::Stored { message: document.into_stored(), hops }));
         }
+        dead.map(|letter| dead_letter::state(&letter)).transpose()
     }
 
     /// The server's plan for a question, as `explain` gives it: for tests and for operators.

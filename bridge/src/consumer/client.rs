@@ -1,0 +1,132 @@
+//! The group's Kafka client: the few calls that the group makes, in its terms.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message as _;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::committer::{Committed, Committer, Offsets, list};
+use super::gather::Queue;
+use super::incarnation::Incarnation;
+use super::rebalance::Context;
+
+/// Why a client is of no more use once its topic is another.
+pub(super) const MADE_ANEW: &str = "the topic was made anew";
+
+/// A member of the consumer group.
+pub(super) struct Client {
+    consumer: Arc<StreamConsumer<Context>>,
+    committer: Committer,
+    topic: Arc<str>,
+    incarnation: Arc<Incarnation>,
+}
+
+impl Client {
+    /// A client whose commits are answered into `commits`.
+    pub(super) fn new(
+        consumer: StreamConsumer<Context>,
+        topic: Arc<str>,
+        incarnation: Arc<Incarnation>,
+        commits: UnboundedSender<Committed>,
+    ) -> std::io::Result<Self> {
+        let consumer = Arc::new(consumer);
+        let committer = Committer::start(Arc::clone(&consumer), Arc::clone(&topic), commits)?;
+        Ok(Self { consumer, committer, topic, incarnation })
+    }
+
+    /// Why this client must be replaced, if it must.
+    pub(super) fn failure(&self) -> Option<String> {
+        if self.incarnation.is_mixed() {
+            return Some(MADE_ANEW.to_owned());
+        }
+        self.consumer.context().fatal().map(str::to_owned)
+    }
+
+    /// Marks this client as one that must be replaced.
+    pub(super) fn fail(&self, reason: impl Into<String>) {
+        self.consumer.context().set_fatal(reason);
+    }
+
+    pub(super) fn incarnation(&self) -> &Arc<Incarnation> {
+        &self.incarnation
+    }
+
+    /// Answers an assignment without reading anything yet.
+    pub(super) fn accept(&self) {
+        self.check("accepting partitions", self.consumer.incremental_assign(&TopicPartitionList::new()));
+    }
+
+    /// Begins to read a partition at an offset, into a queue of its own.
+    pub(super) fn read(&self, partition: i32, at: i64) -> Option<Queue> {
+        // Split first, so that no record takes another way.
+        let Some(queue) = self.consumer.split_partition_queue(&self.topic, partition) else {
+            self.fail("librdkafka gave no queue for a partition");
+            return None;
+        };
+        let begun = self.consumer.incremental_assign(&list(&self.topic, [(partition, at)]));
+        self.check("beginning to read", begun).then_some(queue)
+    }
+
+    /// Stops fetching these, which were all read. A revocation must be answered even with none.
+    pub(super) fn give_up(&self, partitions: &[i32]) {
+        let list = list(&self.topic, partitions.iter().map(|p| (*p, -1)));
+        self.check("giving partitions up", self.consumer.incremental_unassign(&list));
+    }
+
+    /// Asks for a commit; [`Committed`](super::committer::Committed) answers. `false` if it is not even tried.
+    pub(super) fn commit(&self, offsets: Offsets) -> bool {
+        // An offset of the old topic says nothing about the new one.
+        !self.incarnation.is_mixed() && self.committer.commit(offsets)
+    }
+
+    /// Serves callbacks for ever. Dropping it loses nothing.
+    pub(super) async fn serve(&self) -> Infallible {
+        loop {
+            match self.consumer.recv().await {
+                Ok(record) => {
+                    // Records have queues of their own.
+                    let (partition, offset) = (record.partition(), record.offset());
+                    self.fail(format!("a record of partition {partition} at {offset} left its queue"));
+                }
+                Err(KafkaError::MessageConsumptionFatal(code)) => self.fail(code.to_string()),
+                Err(error) => crate::kafka::log_event(&error, "consumer"),
+            }
+        }
+    }
+
+    /// Serves callbacks while something else is awaited.
+    pub(super) async fn serve_while<T>(&self, work: impl Future<Output = T>) -> T {
+        tokio::select! {
+            biased;
+            done = work => done,
+            never = self.serve() => match never {},
+        }
+    }
+
+    /// Leaves the group. That blocks, so it has a thread of its own, which holds nobody up beyond the limit.
+    pub(super) async fn close(self, limit: Duration) {
+        let (closed, wait) = tokio::sync::oneshot::channel();
+        let (committer, consumer) = (self.committer, self.consumer);
+        let thread = std::thread::Builder::new().name("kafka-close".to_owned()).spawn(move || {
+            committer.end();
+            drop(consumer);
+            let _ = closed.send(());
+        });
+        if thread.is_err() || tokio::time::timeout(limit, wait).await.is_err() {
+            tracing::warn!("the Kafka client did not close in time");
+        }
+    }
+
+    fn check(&self, what: &'static str, result: Result<(), KafkaError>) -> bool {
+        if let Err(error) = &result {
+            self.fail(format!("{what}: {error}"));
+        }
+        result.is_ok()
+    }
+}
