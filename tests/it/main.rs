@@ -12,12 +12,14 @@ mod grants;
 mod host_killed;
 mod http;
 mod kafka_down;
+mod log_lost;
 mod message_path;
 mod mongodb_down;
 mod outbox_full;
 mod outbox_protocol;
 mod poison;
 mod shutdown;
+mod start;
 mod tokens;
 mod topics;
 mod two_bridges;
@@ -61,6 +63,7 @@ fn promises() -> Vec<Trial> {
     let files = [
         kafka_down::tests(),
         bridge_killed::tests(),
+        log_lost::tests(),
         two_bridges::tests(),
         host_killed::tests(),
         everything_down::tests(),
@@ -69,6 +72,7 @@ fn promises() -> Vec<Trial> {
         explain::tests(),
         shutdown::tests(),
         grants::tests(),
+        start::tests(),
         outbox_full::tests(),
         outbox_protocol::tests(),
         tokens::tests(),

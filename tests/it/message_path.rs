@@ -1,7 +1,7 @@
 //! The path of a message: accepted, published, stored, freed, readable, each in the shape of the contract.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use mongodb::bson::{Bson, Document};
@@ -14,7 +14,7 @@ use wiber_tests::stack::{Plan, Stack};
 use wiber_tests::{names, send, shape, tests, wait};
 
 pub(crate) fn tests() -> Vec<Trial> {
-    tests![a_message_takes_its_whole_path, a_message_is_readable_soon, names_of_one_user_stand_once]
+    tests![a_message_takes_its_whole_path, a_message_is_readable_within_100_ms, names_of_one_user_stand_once]
 }
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -110,19 +110,19 @@ fn check_document(document: &Document, message: &Value, one: &str, other: &str, 
     assert!(document.get("trace").is_some_and(|trace| trace.to_string().contains(TRACEPARENT)), "{document}");
 }
 
-/// The contract says 100 ms; a test machine that compiles beside it is given ten times that for the best of ten.
-async fn a_message_is_readable_soon() {
+/// The best of many: a test machine has other work too, and only a lower bound can be told from it.
+async fn a_message_is_readable_within_100_ms() {
     let (site, _) = shared().await;
     let (alice, bob) = names::pair();
     let mut best = Duration::MAX;
-    for count in 1..=10 {
+    for count in 1..=20 {
         site.client.send(&alice, &bob, "soon").await;
-        let sent = std::time::Instant::now();
+        let sent = Instant::now();
         site.client.readable(&alice, &bob, count).await;
         best = best.min(sent.elapsed());
     }
     println!("readable after {best:?} at best");
-    assert!(best < Duration::from_secs(1), "the quickest of ten messages took {best:?}");
+    assert!(best < Duration::from_millis(100), "the quickest of twenty messages took {best:?}");
 }
 
 async fn names_of_one_user_stand_once() {

@@ -43,6 +43,8 @@ pub fn spec(host: Host, settings: &Settings, folder: &Path) -> Spec {
     };
     let spec = spec.arg("--runtime-config-file").arg(&settings.runtime_config);
     let spec = spec.arg("--listen").arg(format!("127.0.0.1:{}", settings.port)).dir(folder);
+    // Compiled once for all stacks and all runs.
+    let spec = spec.env("WIBER_CACHE_DIR", binaries::repository().join("target/compiled"));
     settings
         .variables
         .iter()

@@ -7,11 +7,13 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, Top
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
+
+use crate::wait;
 
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 
@@ -128,14 +130,49 @@ pub async fn describe(bootstrap: &str, topic: &str) -> (i32, HashMap<String, Str
     (i32::try_from(partitions).unwrap_or(-1), settings)
 }
 
-/// Creates a topic.
+/// Creates a topic with the settings that the bridge gives its own.
+///
+/// # Panics
+/// If Kafka does not in time; a topic that was deleted a moment ago stands in the way for a while.
+pub async fn create(bootstrap: &str, topic: &str, partitions: i32) {
+    let admin = admin(bootstrap);
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1))
+        .set("cleanup.policy", "delete")
+        .set("retention.ms", "-1")
+        .set("retention.bytes", "-1")
+        .set("message.timestamp.type", "LogAppendTime")
+        .set("unclean.leader.election.enable", "false")
+        .set("min.insync.replicas", "1");
+    wait::until("the topic's creation", async || {
+        let created = admin.create_topics([&new], &AdminOptions::new()).await.map_err(|error| error.to_string())?;
+        match created.into_iter().next() {
+            // The bridge was faster.
+            Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+}
+
+/// Deletes a topic with all its records.
 ///
 /// # Panics
 /// If Kafka does not.
-pub async fn create(bootstrap: &str, topic: &str, partitions: i32) {
-    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
-    let created = admin(bootstrap).create_topics([&new], &AdminOptions::new()).await.expect("Kafka answers");
-    assert!(created.iter().all(Result::is_ok), "{created:?}");
+pub async fn delete(bootstrap: &str, topic: &str) {
+    let deleted = admin(bootstrap).delete_topics(&[topic], &AdminOptions::new()).await.expect("Kafka answers");
+    assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+}
+
+/// Deletes every record of a topic; offsets go on from where they were.
+///
+/// # Panics
+/// If Kafka does not.
+pub async fn delete_records(bootstrap: &str, topic: &str) {
+    let mut ends = TopicPartitionList::new();
+    for partition in 0..wiber_model::record::PARTITIONS {
+        ends.add_partition_offset(topic, partition, Offset::End).expect("an offset that Kafka knows");
+    }
+    admin(bootstrap).delete_records(&ends, &AdminOptions::new()).await.expect("Kafka deletes the records");
 }
 
 fn admin(bootstrap: &str) -> AdminClient<DefaultClientContext> {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rand::Rng as _;
+use rand::rngs::StdRng;
 use tokio::task::JoinSet;
 
 use crate::client::{Client, NoAnswer};
@@ -82,6 +83,7 @@ impl Load {
                 pair = (pair.1, pair.0);
             }
             let sender = Sender {
+                draws: names::draws(&format!("sender {index}")),
                 client: client.clone(),
                 from: pair.0.clone(),
                 to: pair.1.clone(),
@@ -124,6 +126,7 @@ impl Load {
 }
 
 struct Sender {
+    draws: StdRng,
     client: Client,
     from: String,
     to: String,
@@ -132,7 +135,7 @@ struct Sender {
 }
 
 impl Sender {
-    async fn run(self, pace: Duration) -> Vec<Entry> {
+    async fn run(mut self, pace: Duration) -> Vec<Entry> {
         let mut log = Vec::new();
         let mut clock = tokio::time::interval(pace.max(Duration::from_millis(1)));
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -144,8 +147,8 @@ impl Sender {
     }
 
     /// One message, tried until its outcome is known.
-    async fn message(&self) -> Entry {
-        let content = names::unique(&"x".repeat(rand::rng().random_range(1..200)));
+    async fn message(&mut self) -> Entry {
+        let content = names::unique(&"x".repeat(self.draws.random_range(1..200)));
         let key = names::unique("key");
         let started = Instant::now();
         let mut outcome = Outcome::Fail;
