@@ -28,8 +28,9 @@ pub(crate) struct Watched<B> {
     pace: Pace,
     bytes: u64,
     bytes_max: u64,
-    started: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
+    /// When the wait began that the pace counts from.
+    waiting: Option<Instant>,
+    timer: Pin<Box<Sleep>>,
     failed: bool,
     _request: Option<TaskTrackerToken>,
 }
@@ -37,28 +38,30 @@ pub(crate) struct Watched<B> {
 impl<B> Watched<B> {
     /// Watches `inner`; `request` is held until the body is dropped.
     pub(crate) fn new(inner: B, pace: Pace, bytes_max: u64, request: Option<TaskTrackerToken>) -> Self {
-        Self { inner, pace, bytes: 0, bytes_max, started: None, timer: None, failed: false, _request: request }
-    }
-
-    fn deadline(&mut self) -> Instant {
-        let now = Instant::now();
-        match (self.pace, &self.timer) {
-            (Pace::Pause(_), Some(timer)) => timer.deadline(),
-            (Pace::Pause(pause), None) => now + pause,
-            (Pace::Average(grace), _) => {
-                let earned = Duration::from_millis(self.bytes.saturating_mul(1000) / BYTES_PER_S_MIN);
-                *self.started.get_or_insert(now) + grace + earned
-            }
-        }
+        let timer = Box::pin(sleep_until(Instant::now()));
+        Self { inner, pace, bytes: 0, bytes_max, waiting: None, timer, failed: false, _request: request }
     }
 
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = self.deadline();
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if timer.deadline() != deadline {
-            timer.as_mut().reset(deadline);
+        let waiting = *self.waiting.get_or_insert_with(Instant::now);
+        let deadline = match self.pace {
+            Pace::Pause(pause) => waiting + pause,
+            Pace::Average(grace) => {
+                waiting + grace + Duration::from_millis(self.bytes.saturating_mul(1000) / BYTES_PER_S_MIN)
+            }
+        };
+        if self.timer.deadline() != deadline {
+            self.timer.as_mut().reset(deadline);
         }
-        timer.as_mut().poll(cx)
+        self.timer.as_mut().poll(cx)
+    }
+
+    fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
+        if matches!(self.pace, Pace::Pause(_)) {
+            self.waiting = None;
+        }
+        self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if self.bytes > self.bytes_max { Err(Error::HttpRequestBodySize(Some(self.bytes_max))) } else { Ok(frame) }
     }
 }
 
@@ -76,17 +79,7 @@ where
             return Poll::Ready(None);
         }
         let frame = match Pin::new(&mut this.inner).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                if matches!(this.pace, Pace::Pause(_)) {
-                    this.timer = None;
-                }
-                this.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                if this.bytes > this.bytes_max {
-                    Err(Error::HttpRequestBodySize(Some(this.bytes_max)))
-                } else {
-                    Ok(frame)
-                }
-            }
+            Poll::Ready(Some(Ok(frame))) => this.count(frame),
             Poll::Ready(Some(Err(error))) => Err(error.into()),
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {

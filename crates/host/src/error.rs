@@ -16,21 +16,11 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// wasmtime refuses its settings, or the cache folder cannot be used.
-    #[error("cannot set up wasmtime with its cache in {cache}")]
-    Engine {
-        /// The cache folder.
-        cache: String,
-        /// wasmtime's reason.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A component cannot be read, compiled, linked or instantiated.
-    #[error("component {component} cannot be loaded from {path}")]
-    Component {
-        /// The component's name in the manifest.
-        component: String,
-        /// Its file.
-        path: String,
+    /// A component, or wasmtime itself, cannot be loaded.
+    #[error("cannot load {what}")]
+    Load {
+        /// The component and its file, or wasmtime and its cache folder.
+        what: String,
         /// wasmtime's reason.
         source: Box<dyn std::error::Error + Send + Sync>,
     },

@@ -13,14 +13,12 @@ mod body;
 mod engine;
 mod error;
 mod host;
-mod instance;
 mod outbound;
 mod pool;
 mod problem;
 mod server;
 mod sqlite;
 mod stdio;
-mod variables;
 mod worker;
 
 pub use args::Args;
@@ -28,17 +26,20 @@ pub use error::Error;
 pub use host::Host;
 pub use sqlite::EXIT_DISK;
 
-/// Sets up logging on stderr: text on a terminal, JSON lines elsewhere. `RUST_LOG` filters; the default is `info`.
-pub fn telemetry() {
-    use std::io::IsTerminal;
+/// Starts logging on stderr: text on a terminal, JSON lines elsewhere. `RUST_LOG` filters; the default is `info`.
+pub fn start_logging() {
+    use std::io::{IsTerminal, stderr};
 
     use tracing_subscriber::filter::{LevelFilter, Targets};
-    use tracing_subscriber::{fmt, prelude::*};
+    use tracing_subscriber::prelude::*;
 
-    let filter = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = std::env::var("RUST_LOG").ok().and_then(|filter| filter.parse().ok());
     let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(stderr).with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
-    // A second set-up in one process, as in tests, changes nothing.
-    let _ = if std::io::stderr().is_terminal() { registry.with(lines).try_init() } else { registry.with(lines.json()).try_init() };
+    if stderr().is_terminal() {
+        registry.with(lines).init();
+    } else {
+        registry.with(lines.json().flatten_event(true).with_current_span(false)).init();
+    }
 }

@@ -1,11 +1,9 @@
-//! The embedded host's program: reads the flags, serves until SIGTERM or SIGINT, drains, and leaves with an exit code:
-//! 0 after a signal, 1 when it could not start or a part of it failed, 2 for a bad configuration, 74 when the disk under
-//! a database failed (see [`wiber_host::EXIT_DISK`]).
+//! The embedded host's program: reads the flags, serves until SIGTERM or SIGINT, and drains. Exit codes: 0 after a
+//! signal, 1 when it could not start or a part of it failed, 2 for a bad configuration, 74 ([`wiber_host::EXIT_DISK`]).
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -13,25 +11,23 @@ use wiber_host::{Args, Error, Host};
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    wiber_host::telemetry();
-    let code = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => {
-            let outcome = runtime.block_on(serve(args));
-            // What is left after the deadline is not waited for.
-            runtime.shutdown_background();
-            outcome.map_err(report)
-        }
-        Err(error) => Err(report(error.into())),
-    };
-    code.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
+    wiber_host::start_logging();
+    let outcome = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
+        let outcome = runtime.block_on(serve(args));
+        // What is left after the deadline is not waited for.
+        runtime.shutdown_background();
+        outcome
+    });
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    tracing::error!("{error:#}");
+    if matches!(error.downcast_ref(), Some(Error::Config(_))) { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 async fn serve(args: Args) -> anyhow::Result<()> {
-    let shutdown = shutdown_signal().context("cannot listen for signals")?;
-    let host = Host::start(&args).await?;
-    writeln!(std::io::stdout(), "listening on http://{}", host.address()).context("cannot write to stdout")?;
-    host.run(shutdown).await?;
-    Ok(())
+    let shutdown = shutdown_signal()?;
+    let host = Host::start(args).await?;
+    writeln!(std::io::stdout(), "listening on http://{}", host.address())?;
+    Ok(host.run(shutdown).await?)
 }
 
 /// Cancelled by the first SIGTERM or SIGINT; the second ends the process at once.
@@ -50,9 +46,4 @@ fn shutdown_signal() -> std::io::Result<CancellationToken> {
         }
     });
     Ok(token)
-}
-
-fn report(error: anyhow::Error) -> u8 {
-    tracing::error!("{error:#}");
-    if matches!(error.downcast_ref(), Some(Error::Config(_))) { 2 } else { 1 }
 }

@@ -1,18 +1,19 @@
 //! HTTP/1.1 on a listener: limits of connections, headers and bodies, the choice of the component, and an orderly end.
 
 use std::convert::Infallible;
-use std::io;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Response, Uri, Version};
+use http::header::HOST;
+use http::uri::{Authority, Scheme};
+use http::{Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
@@ -21,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::app::Routes;
-use crate::args::{Args, ms};
+use crate::args::Args;
 use crate::body::{Pace, Watched};
 use crate::pool::Pool;
 use crate::problem::Problem;
@@ -30,19 +31,18 @@ use crate::problem::Problem;
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Pause after a failed accept, which mostly means that no file descriptor is free.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// How long, and how many bytes, a closed connection is still read.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// How long the last bytes of answers may take to leave once every answer is complete.
 const FLUSH: Duration = Duration::from_millis(500);
 
 /// The server's side of every connection.
 pub(crate) struct Server {
-    pub(crate) routes: Routes,
+    args: Args,
+    routes: Routes,
     /// In the order of the routes' indices.
-    pub(crate) pools: Vec<Pool>,
-    header_timeout: Duration,
-    body_timeout: Duration,
-    body_bytes_max: u64,
-    pause_max: Duration,
-    connections_max: usize,
+    pools: Vec<Pool>,
     connections: TaskTracker,
     /// Requests from their headers to the end of their answers.
     requests: TaskTracker,
@@ -50,24 +50,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(args: &Args, routes: Routes, pools: Vec<Pool>) -> Self {
-        Self {
-            routes,
-            pools,
-            header_timeout: ms(args.header_timeout_ms),
-            body_timeout: ms(args.body_timeout_ms),
-            body_bytes_max: args.body_limit_bytes.get(),
-            pause_max: ms(args.request_limit_ms),
-            connections_max: args.connections.get(),
-            connections: TaskTracker::new(),
-            requests: TaskTracker::new(),
-            closing: CancellationToken::new(),
-        }
+    pub(crate) fn new(args: Args, routes: Routes, pools: Vec<Pool>) -> Arc<Self> {
+        let (connections, requests) = (TaskTracker::new(), TaskTracker::new());
+        Arc::new(Self { args, routes, pools, connections, requests, closing: CancellationToken::new() })
     }
 
     /// Accepts connections for ever. Those beyond the limit wait in the listen queue.
     pub(crate) async fn accept(self: &Arc<Self>, listener: &TcpListener) -> Infallible {
-        let free = Arc::new(Semaphore::new(self.connections_max));
+        let free = Arc::new(Semaphore::new(self.args.connections.get()));
         loop {
             let permit = free.clone().acquire_owned().await.ok();
             match listener.accept().await {
@@ -80,7 +70,7 @@ impl Server {
         }
     }
 
-    /// Ends every connection once its request is answered in full.
+    /// Ends every connection once its request is answered in full, and closes the queues of the workers.
     pub(crate) async fn close(&self) {
         self.closing.cancel();
         self.requests.close();
@@ -88,33 +78,37 @@ impl Server {
         self.connections.close();
         // A connection without a request is worth no wait: it may be a slow sender of headers.
         _ = tokio::time::timeout(FLUSH, self.connections.wait()).await;
+        self.pools.iter().for_each(|pool| _ = pool.jobs.close());
     }
 
     async fn serve(self: Arc<Self>, stream: TcpStream, _permit: Option<OwnedSemaphorePermit>) {
         // Without it the body of an answer waits for the acknowledgement of its headers, up to 40 ms.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "no TCP_NODELAY");
-        }
+        _ = stream.set_nodelay(true);
         let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(self.body_timeout));
+        stream.set_write_timeout(Some(self.args.body_timeout));
         let service = service_fn(|request| async { Ok::<_, Infallible>(self.answer(request).await) });
-        let mut connection = pin!(
-            http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(self.header_timeout)
-                .max_buf_size(BUFFER_BYTES_MAX)
-                .serve_connection(TokioIo::new(Box::pin(stream)), service)
-        );
+        let mut connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.args.header_timeout)
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .serve_connection(TokioIo::new(Box::pin(stream)), service);
         let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
+            ended = &mut connection => ended,
             () = self.closing.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+                Pin::new(&mut connection).graceful_shutdown();
+                (&mut connection).await
             }
         };
         if let Err(error) = ended {
             tracing::debug!(error = &error as &dyn std::error::Error, "connection ended");
         }
+        // Closing with a part of the request unread resets the connection, and the client may lose its answer.
+        let mut stream = connection.into_parts().io.into_inner();
+        let linger = async {
+            stream.shutdown().await?;
+            tokio::io::copy(&mut stream.take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await
+        };
+        _ = tokio::time::timeout(LINGER, linger).await;
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<WasiBody> {
@@ -124,43 +118,33 @@ impl Server {
         let Some(component) = self.routes.find(uri.path()) else { return Problem::NotFound.answer(&head.headers) };
         head.uri = uri;
         let headers = head.headers.clone();
-        let body = Watched::new(body, Pace::Average(self.body_timeout), self.body_bytes_max, None).boxed_unsync();
+        let (pace, pause) = (Pace::Average(self.args.body_timeout), Pace::Pause(self.args.request_limit));
+        let body = Watched::new(body, pace, self.args.body_limit_bytes, None).boxed_unsync();
         match self.pools[component].call(Request::from_parts(head, body)).await {
-            Ok(response) => response
-                .map(|body| Watched::new(body, Pace::Pause(self.pause_max), u64::MAX, Some(token)).boxed_unsync()),
+            Ok(response) => response.map(|body| Watched::new(body, pause, u64::MAX, Some(token)).boxed_unsync()),
             Err(problem) => problem.answer(&headers),
         }
     }
 }
 
-/// The URI with scheme and authority: of the request line, else of the one `Host` header that HTTP/1.1 demands
-/// (RFC 9112 §3.2).
+/// The URI with scheme and authority: of the request line, else of the one `Host` header (RFC 9112 §3.2).
 fn full_uri(head: &http::request::Parts) -> Option<Uri> {
     let path = head.uri.path_and_query().filter(|path| path.as_str().starts_with('/'))?;
-    let mut hosts = head.headers.get_all(http::header::HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Some(Authority::try_from(host.as_bytes()).ok()?),
-        (None, None) if head.version == Version::HTTP_10 => Some(Authority::from_static("localhost")),
-        _ => None,
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let authority = match (head.uri.authority(), hosts.next(), hosts.next()) {
+        (Some(authority), ..) => authority.clone(),
+        (None, Some(host), None) => Authority::try_from(host.as_bytes()).ok()?,
+        _ => return None,
     };
-    let authority = head.uri.authority().cloned().or(host)?;
-    Uri::builder().scheme(Scheme::HTTP).authority(authority).path_and_query(PathAndQuery::clone(path)).build().ok()
-}
-
-/// Binds the listener.
-///
-/// # Errors
-/// The system's reason.
-pub(crate) async fn bind(args: &Args) -> io::Result<TcpListener> {
-    TcpListener::bind(args.listen).await
+    Uri::builder().scheme(Scheme::HTTP).authority(authority).path_and_query(path.clone()).build().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(uri: &str, version: Version, hosts: &[&str], expected: Option<&str>) {
-        let mut request = Request::builder().uri(uri).version(version);
+    fn check(uri: &str, hosts: &[&str], expected: Option<&str>) {
+        let mut request = Request::builder().uri(uri);
         for host in hosts {
             request = request.header("host", *host);
         }
@@ -170,12 +154,11 @@ mod tests {
 
     #[test]
     fn uris() {
-        check("/a?b", Version::HTTP_11, &["h:1"], Some("http://h:1/a?b"));
-        check("http://o/a", Version::HTTP_11, &["h"], Some("http://o/a"));
-        check("/a", Version::HTTP_10, &[], Some("http://localhost/a"));
-        check("/a", Version::HTTP_11, &[], None);
-        check("/a", Version::HTTP_11, &["h", "h"], None);
-        check("/a", Version::HTTP_11, &["h/x"], None);
-        check("*", Version::HTTP_11, &["h"], None);
+        check("/a?b", &["h:1"], Some("http://h:1/a?b"));
+        check("http://o/a", &["h"], Some("http://o/a"));
+        check("/a", &[], None);
+        check("/a", &["h", "h"], None);
+        check("/a", &["h/x"], None);
+        check("*", &["h"], None);
     }
 }

@@ -17,9 +17,8 @@ use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::handler::{Prepared, Proxy};
 
 use crate::Error;
-use crate::args::Limits;
-use crate::engine::Compiled;
-use crate::instance::{Instance, State};
+use crate::args::Args;
+use crate::engine::{Compiled, Instance, State};
 use crate::pool::Job;
 
 /// How often an instance shows that its event loop turns.
@@ -34,24 +33,24 @@ const AFTERWORK: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`Error::Worker`] after a panic.
 pub(crate) async fn keep_serving(compiled: Arc<Compiled>, first: Instance, jobs: Receiver<Job>) -> Result<(), Error> {
-    let component = &*compiled.component.name;
     let mut serving = JoinSet::new();
     let mut next = Some(first);
     while !(jobs.is_closed() && jobs.is_empty()) {
-        let Some(instance) = next.take() else {
-            match compiled.instantiate().await {
+        match next.take() {
+            Some(instance) => {
+                // An instance that retires finishes what it has while its successor takes the new requests.
+                let (retires, retired) = oneshot::channel();
+                serving.spawn(serve(compiled.clone(), instance, jobs.clone(), retires));
+                _ = retired.await;
+            }
+            None => match compiled.instantiate().await {
                 Ok(instance) => next = Some(instance),
                 Err(error) => {
-                    tracing::error!(component, error = &error as &dyn std::error::Error, "no instance; trying again");
+                    tracing::error!(error = &error as &dyn std::error::Error, "no instance; trying again");
                     sleep(RETRY).await;
                 }
-            }
-            continue;
-        };
-        // An instance that retires finishes what it has while its successor takes the new requests.
-        let (retires, retired) = oneshot::channel();
-        serving.spawn(serve(compiled.clone(), instance, jobs.clone(), retires));
-        _ = retired.await;
+            },
+        }
         while let Some(ended) = serving.try_join_next() {
             ended.map_err(Error::Worker)?;
         }
@@ -64,20 +63,19 @@ pub(crate) async fn keep_serving(compiled: Arc<Compiled>, first: Instance, jobs:
 
 /// Runs one instance to its end. `retires` is dropped when it takes no more requests.
 async fn serve(compiled: Arc<Compiled>, instance: Instance, jobs: Receiver<Job>, retires: oneshot::Sender<()>) {
-    let (component, limits) = (&*compiled.component.name, compiled.limits);
+    let args = &compiled.engine.args;
     let Instance { mut store, proxy } = instance;
     let beats = AtomicU64::new(0);
-    let run = store.run_concurrent(async |accessor| drive(accessor, &proxy, &jobs, &beats, limits, retires).await);
+    let run = store.run_concurrent(async |accessor| drive(accessor, &proxy, &jobs, &beats, args, retires).await);
     // An instance that computes or blocks without end holds its event loop, so only a look from outside can end it
     // (wasmtime issues 11869, 11870). The requests in it see their answer's sender dropped.
     let ended = tokio::select! {
         biased;
         ended = run => ended.flatten(),
-        () = stalled(&beats, limits.stall) => Err(wasmtime::format_err!("stalled for {} ms", limits.stall.as_millis())),
+        () = stalled(&beats, args.stall_limit) => Err(wasmtime::format_err!("stalled for {:?}", args.stall_limit)),
     };
-    match ended {
-        Ok(()) => tracing::debug!(component, "instance retired"),
-        Err(error) => tracing::error!(component, error = format!("{error:#}"), "instance ended"),
+    if let Err(error) = ended {
+        tracing::error!(component = compiled.component.name, error = format!("{error:#}"), "instance ended");
     }
 }
 
@@ -87,7 +85,7 @@ async fn drive(
     proxy: &Proxy,
     jobs: &Receiver<Job>,
     beats: &AtomicU64,
-    limits: Limits,
+    args: &Args,
     retires: oneshot::Sender<()>,
 ) -> wasmtime::Result<()> {
     let Proxy::P3(service) = proxy;
@@ -107,18 +105,18 @@ async fn drive(
             _ = beat.tick() => {
                 beats.fetch_add(1, Ordering::Relaxed);
             }
-            job = next(accessor, function, jobs), if retires.is_some() && running.len() < limits.concurrent_requests => {
+            job = next(accessor, function, jobs), if retires.is_some() && running.len() < args.concurrent_requests.get() => {
                 match job {
-                    Some(job) => if job.claim() {
-                        running.push(start(accessor, proxy, job, limits.request)?);
-                    },
+                    // Nobody waits any more for a job whose client has left, or whose time ran out in the queue.
+                    Some(job) if job.answer.is_canceled() => {}
+                    Some(job) => running.push(start(accessor, proxy, job, args.request_limit)?),
                     None => retires = None,
                 }
             }
         }
     }
     // Bodies that still stream, and whatever else the component does after its answers.
-    let afterwork = if jobs.is_closed() { AFTERWORK } else { limits.request };
+    let afterwork = if jobs.is_closed() { AFTERWORK } else { args.request_limit };
     let idle = std::future::poll_fn(|cx| {
         beats.fetch_add(1, Ordering::Relaxed);
         accessor.poll_no_interesting_tasks(cx)

@@ -122,7 +122,7 @@ async fn sql(statements: &str) -> String {
             },
         });
     }
-    told.push(format!("changes {} rowid {}", connection.changes().await, connection.last_insert_rowid().await));
+    told.push(format!("changes {}", connection.changes().await));
     told.join("\n")
 }
 

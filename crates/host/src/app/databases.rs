@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 /// Where a database lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Location {
     /// The file; without one every connection is a database of its own, in memory.
     pub(crate) path: Option<PathBuf>,
     /// Whether statements may attach other files.
-    pub(crate) attach: bool,
+    #[serde(default)]
+    pub(crate) allow_attach_file: bool,
 }
 
 #[derive(Deserialize)]
@@ -22,24 +24,16 @@ struct RuntimeConfig {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "lowercase")]
 enum Database {
-    Spin {
-        path: Option<PathBuf>,
-        #[serde(default)]
-        allow_attach_file: bool,
-    },
+    Spin(Location),
 }
 
-/// Reads the locations and makes the folders of the files. A relative path starts at the current folder, as in Spin
-/// (crates/runtime-config, `sqlite_config_resolver`).
-///
-/// # Errors
-/// A sentence that names the file and what is wrong in it.
+/// Reads the locations and makes the folders of the files, or says in a sentence what is wrong. A relative path starts
+/// at the current folder, as in Spin (crates/runtime-config, `sqlite_config_resolver`).
 pub(crate) fn read(path: &Path) -> Result<BTreeMap<String, Location>, String> {
-    let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|error| fail(&error))?;
-    let locations = parse(&text).map_err(|error| fail(&error))?;
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let locations = parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     for folder in locations.values().filter_map(|location| location.path.as_deref()?.parent()) {
         std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
@@ -48,8 +42,7 @@ pub(crate) fn read(path: &Path) -> Result<BTreeMap<String, Location>, String> {
 
 fn parse(text: &str) -> Result<BTreeMap<String, Location>, toml::de::Error> {
     let config: RuntimeConfig = toml::from_str(text)?;
-    let location = |Database::Spin { path, allow_attach_file }| Location { path, attach: allow_attach_file };
-    Ok(config.sqlite_database.into_iter().map(|(label, database)| (label, location(database))).collect())
+    Ok(config.sqlite_database.into_iter().map(|(label, Database::Spin(location))| (label, location)).collect())
 }
 
 #[cfg(test)]
@@ -59,7 +52,8 @@ mod tests {
     #[test]
     fn reads_locations() {
         let locations = parse("[sqlite_database.outbox]\ntype = \"spin\"\npath = \"a/b.db\"").unwrap();
-        assert_eq!(locations["outbox"], Location { path: Some("a/b.db".into()), attach: false });
+        let outbox = &locations["outbox"];
+        assert_eq!((outbox.path.as_deref(), outbox.allow_attach_file), (Some(Path::new("a/b.db")), false));
         assert_eq!(parse("[sqlite_database.m]\ntype = \"spin\"").unwrap()["m"].path, None);
     }
 

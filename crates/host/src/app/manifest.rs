@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// The manifest.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Manifest {
@@ -23,18 +22,12 @@ pub(crate) struct Manifest {
 
 /// An application variable: `required`, or with a default.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Variable {
     pub(crate) default: Option<String>,
     #[serde(default)]
     pub(crate) required: bool,
-    #[serde(default, rename = "secret")]
-    pub(super) _secret: bool,
-    #[serde(rename = "description")]
-    pub(super) _description: Option<IgnoredAny>,
 }
 
-/// HTTP triggers only.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Triggers {
@@ -42,7 +35,6 @@ pub(crate) struct Triggers {
     pub(crate) http: Vec<HttpTrigger>,
 }
 
-/// Which component answers which path.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HttpTrigger {
@@ -52,20 +44,14 @@ pub(crate) struct HttpTrigger {
     _id: Option<IgnoredAny>,
 }
 
-/// A pattern, or `{ private = true }`.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Route {
-    /// A path pattern.
     Path(String),
-    /// Not reachable from outside.
-    Private {
-        #[serde(rename = "private")]
-        _private: bool,
-    },
+    /// `{ private = true }`: not reachable from outside.
+    Private(#[allow(dead_code, reason = "only its presence counts")] IgnoredAny),
 }
 
-/// A component and its grants.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Component {
@@ -80,17 +66,12 @@ pub(crate) struct Component {
     _description: Option<IgnoredAny>,
     #[serde(rename = "build")]
     _build: Option<IgnoredAny>,
-    #[serde(rename = "tool")]
-    _tool: Option<IgnoredAny>,
 }
 
-/// Reads the manifest.
-///
-/// # Errors
-/// A sentence that names the file and what is wrong in it.
+/// Reads the manifest, or says in a sentence which file is wrong and why.
 pub(crate) fn read(path: &Path) -> Result<Manifest, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    parse(&text).map_err(|problem| format!("{}: {problem}", path.display()))
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+    text.and_then(|text| parse(&text)).map_err(|problem| format!("{}: {problem}", path.display()))
 }
 
 fn parse(text: &str) -> Result<Manifest, String> {
@@ -141,7 +122,7 @@ mod tests {
         assert!(manifest.variables["key"].required);
         assert_eq!(manifest.component["a"].sqlite_databases, ["outbox"]);
         assert!(matches!(&manifest.trigger.http[0].route, Route::Path(path) if path == "/a/..."));
-        assert!(matches!(manifest.trigger.http[1].route, Route::Private { .. }));
+        assert!(matches!(manifest.trigger.http[1].route, Route::Private(_)));
     }
 
     #[test]

@@ -8,26 +8,25 @@ mod routes;
 mod variables;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use databases::Location;
 pub(crate) use hosts::AllowedHosts;
 pub(crate) use routes::Routes;
-pub(crate) use variables::{Missing, Variables};
+pub(crate) use variables::Variables;
 
+use self::manifest::{Manifest, Route};
 use crate::{Args, Error};
 
 /// One component with its grants.
 #[derive(Debug)]
 pub(crate) struct Component {
-    pub(crate) name: Arc<str>,
+    pub(crate) name: String,
     pub(crate) source: PathBuf,
     /// The databases it may open, by label.
     pub(crate) databases: BTreeMap<String, Location>,
-    /// The hosts it may reach.
     pub(crate) hosts: AllowedHosts,
-    /// The variables it may read.
     pub(crate) variables: Variables,
 }
 
@@ -45,73 +44,55 @@ impl App {
     /// # Errors
     /// [`Error::Config`] with every problem that was found.
     pub(crate) fn load(args: &Args, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let manifest = manifest::read(&args.manifest).map_err(|problem| Error::Config(vec![problem]))?;
-        let locations = match &args.runtime_config_file {
-            Some(path) => databases::read(path).map_err(|problem| Error::Config(vec![problem]))?,
-            None => BTreeMap::new(),
-        };
+        let unreadable = |problem| Error::Config(vec![problem]);
+        let manifest = manifest::read(&args.manifest).map_err(unreadable)?;
+        let locations = args.runtime_config_file.as_deref().map(databases::read).transpose().map_err(unreadable)?;
         let mut problems = Vec::new();
-        let values = variables::values(&manifest.variables, environment, &mut problems);
-        let folder = args.manifest.parent().map(PathBuf::from).unwrap_or_default();
+        let app = Self::join(&manifest, locations.unwrap_or_default(), args, environment, &mut problems);
+        if problems.is_empty() { Ok(app) } else { Err(Error::Config(problems)) }
+    }
 
-        let selected = selection(&manifest, &args.components, &mut problems);
+    fn join(
+        manifest: &Manifest,
+        locations: BTreeMap<String, Location>,
+        args: &Args,
+        environment: &dyn Fn(&str) -> Option<String>,
+        problems: &mut Vec<String>,
+    ) -> Self {
+        let values = variables::values(&manifest.variables, environment, problems);
+        let folder = args.manifest.parent().unwrap_or(Path::new(""));
+        for name in args.components.iter().filter(|name| !manifest.component.contains_key(*name)) {
+            problems.push(format!("--component {name}: the manifest has no such component"));
+        }
         let mut components = Vec::new();
-        for (name, declared) in selected {
+        for (name, declared) in &manifest.component {
+            if !args.components.is_empty() && !args.components.contains(name) {
+                continue;
+            }
             let mut refuse = |problem: String| problems.push(format!("component {name}: {problem}"));
+            for label in declared.sqlite_databases.iter().filter(|label| !locations.contains_key(*label)) {
+                refuse(format!("database {label:?} has no [sqlite_database.{label}] in a --runtime-config-file"));
+            }
+            let granted = |(label, _): &(&String, &Location)| declared.sqlite_databases.contains(label);
             components.push(Arc::new(Component {
-                name: name.as_str().into(),
+                name: name.clone(),
                 source: folder.join(&declared.source),
-                databases: grants(&declared.sqlite_databases, &locations, &mut refuse),
+                databases: locations.iter().filter(granted).map(|(l, at)| (l.clone(), at.clone())).collect(),
                 hosts: AllowedHosts::parse(&declared.allowed_outbound_hosts, &values, &mut refuse),
                 variables: Variables::expand(name, &declared.variables, &values, &mut refuse),
             }));
         }
-        let routes = routes(&manifest, &components, &mut problems);
-        if problems.is_empty() { Ok(Self { components, routes }) } else { Err(Error::Config(problems)) }
-    }
-}
-
-fn selection<'a>(
-    manifest: &'a manifest::Manifest,
-    names: &[String],
-    problems: &mut Vec<String>,
-) -> Vec<(&'a String, &'a manifest::Component)> {
-    for name in names.iter().filter(|name| !manifest.component.contains_key(*name)) {
-        problems.push(format!("--component {name}: the manifest has no such component"));
-    }
-    manifest.component.iter().filter(|(name, _)| names.is_empty() || names.contains(name)).collect()
-}
-
-fn grants(
-    labels: &[String],
-    locations: &BTreeMap<String, Location>,
-    refuse: &mut dyn FnMut(String),
-) -> BTreeMap<String, Location> {
-    let mut granted = BTreeMap::new();
-    for label in labels {
-        match locations.get(label) {
-            Some(location) => {
-                granted.insert(label.clone(), location.clone());
+        let mut routes = Vec::new();
+        for trigger in &manifest.trigger.http {
+            if !manifest.component.contains_key(&trigger.component) {
+                problems.push(format!("[[trigger.http]] names component {:?}, which is not there", trigger.component));
             }
-            None => refuse(format!(
-                "database {label:?} is not defined: pass a --runtime-config-file with [sqlite_database.{label}]"
-            )),
+            let served = components.iter().position(|component| component.name == trigger.component);
+            // Private routes are for calls between components, which this host does not have.
+            if let (Some(index), Route::Path(pattern)) = (served, &trigger.route) {
+                routes.push((pattern.as_str(), index));
+            }
         }
+        Self { components, routes: Routes::build(routes, &mut |problem| problems.push(problem)) }
     }
-    granted
-}
-
-fn routes(manifest: &manifest::Manifest, components: &[Arc<Component>], problems: &mut Vec<String>) -> Routes {
-    let mut declared = Vec::new();
-    for trigger in &manifest.trigger.http {
-        if !manifest.component.contains_key(&trigger.component) {
-            problems.push(format!("[[trigger.http]] names component {:?}, which is not there", trigger.component));
-        }
-        let served = components.iter().position(|component| *component.name == *trigger.component);
-        // Private routes are for calls between components, which this host does not have.
-        if let (Some(index), manifest::Route::Path(pattern)) = (served, &trigger.route) {
-            declared.push((pattern.as_str(), index));
-        }
-    }
-    Routes::build(declared, &mut |problem| problems.push(problem))
 }

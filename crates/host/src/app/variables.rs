@@ -1,11 +1,16 @@
-//! Application variables and the `{{ name }}` templates that give them to components.
+//! Application variables, the `{{ name }}` templates that give them to components, and `spin:variables`, by which a
+//! component reads its own. All are resolved at start.
 
 use std::collections::BTreeMap;
 
+use wasmtime::component::{Accessor, HasSelf};
+
 use super::manifest::Variable;
+use crate::bindings::variables::{Error, Host, HostWithStore};
+use crate::engine::State;
 
 /// Prefix of the environment variables that set application variables.
-const ENVIRONMENT_PREFIX: &str = "SPIN_VARIABLE_";
+const PREFIX: &str = "SPIN_VARIABLE_";
 
 /// The application's variables by name; `None` where a required one has no value.
 pub(crate) type Values = BTreeMap<String, Option<String>>;
@@ -19,21 +24,18 @@ pub(crate) fn values(
     let mut values = Values::new();
     for (name, variable) in declared {
         if let Err(reason) = check_name(name) {
-            problems.push(format!("variable {name:?}: {reason}"));
+            problems.push(format!("variable {name:?} {reason}"));
         }
         if variable.default.is_none() && !variable.required {
             problems.push(format!("variable {name:?} needs a default or required = true"));
         }
-        let key = format!("{ENVIRONMENT_PREFIX}{}", name.to_ascii_uppercase());
-        values.insert(name.clone(), environment(&key).or_else(|| variable.default.clone()));
+        let value = environment(&format!("{PREFIX}{}", name.to_ascii_uppercase()));
+        values.insert(name.clone(), value.or_else(|| variable.default.clone()));
     }
     values
 }
 
-/// Replaces each `{{ name }}` in `template`.
-///
-/// # Errors
-/// A sentence that names the variable.
+/// Replaces each `{{ name }}` in `template`, or says which one has no value.
 pub(crate) fn expand(template: &str, values: &Values) -> Result<String, String> {
     let mut expanded = String::new();
     let mut rest = template;
@@ -41,31 +43,18 @@ pub(crate) fn expand(template: &str, values: &Values) -> Result<String, String> 
         let (name, tail) = tail.split_once("}}").ok_or_else(|| format!("{template:?} has an unmatched '{{{{'"))?;
         let name = name.trim();
         let value = values.get(name).ok_or_else(|| format!("{template:?} names an unknown variable {name:?}"))?;
-        let value = value.as_deref().ok_or_else(|| {
-            format!("required variable {name:?} has no value: set {ENVIRONMENT_PREFIX}{}", name.to_ascii_uppercase())
-        })?;
+        let missing = || format!("variable {name:?} has no value: set {PREFIX}{}", name.to_ascii_uppercase());
         expanded.push_str(literal);
-        expanded.push_str(value);
+        expanded.push_str(value.as_deref().ok_or_else(missing)?);
         rest = tail;
     }
-    expanded.push_str(rest);
-    Ok(expanded)
+    Ok(expanded + rest)
 }
 
 /// The variables of one component. Their values may be secrets: nothing here prints them.
-#[derive(Default)]
 pub(crate) struct Variables {
     component: String,
     values: BTreeMap<String, String>,
-}
-
-/// Why a component does not get a variable.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Missing {
-    /// The name can be no variable's.
-    InvalidName(String),
-    /// The component has no such variable.
-    Undefined(String),
 }
 
 impl Variables {
@@ -75,22 +64,20 @@ impl Variables {
         values: &Values,
         refuse: &mut dyn FnMut(String),
     ) -> Self {
-        let mut expanded = Self { component: component.to_owned(), ..Self::default() };
+        let mut expanded = BTreeMap::new();
         for (name, template) in templates {
-            match check_name(name).map_err(str::to_owned).and_then(|()| expand(template, values)) {
-                Ok(value) => {
-                    expanded.values.insert(name.clone(), value);
-                }
+            match check_name(name).map_err(str::to_owned).and_then(|()| self::expand(template, values)) {
+                Ok(value) => _ = expanded.insert(name.clone(), value),
                 Err(reason) => refuse(format!("variable {name:?}: {reason}")),
             }
         }
-        expanded
+        Self { component: component.to_owned(), values: expanded }
     }
 
-    /// The value of the component's variable `name`, with Spin's words where there is none.
-    pub(crate) fn get(&self, name: &str) -> Result<String, Missing> {
-        check_name(name).map_err(|reason| Missing::InvalidName(format!("{name:?}: {reason}")))?;
-        let undefined = || Missing::Undefined(format!("no variable for {:?}.{name:?}", self.component));
+    /// The value of the component's variable `name`, or Spin's words where there is none.
+    fn get(&self, name: &str) -> Result<String, Error> {
+        check_name(name).map_err(|reason| Error::InvalidName(format!("{name:?}: {reason}")))?;
+        let undefined = || Error::Undefined(format!("no variable for {:?}.{name:?}", self.component));
         self.values.get(name).cloned().ok_or_else(undefined)
     }
 }
@@ -105,12 +92,18 @@ impl std::fmt::Debug for Variables {
 fn check_name(name: &str) -> Result<(), &'static str> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     match name {
-        "" => Err("must not be empty"),
-        _ if !name.chars().all(allowed) => Err("may contain only lower-case letters, digits and underscores"),
         _ if !name.starts_with(|c: char| c.is_ascii_lowercase()) => Err("must start with a lower-case letter"),
-        _ if name.ends_with('_') => Err("must end with a lower-case letter or digit"),
-        _ if name.contains("__") => Err("must not contain consecutive underscores"),
+        _ if !name.chars().all(allowed) => Err("may contain only lower-case letters, digits and underscores"),
+        _ if name.ends_with('_') || name.contains("__") => Err("must have underscores between other characters only"),
         _ => Ok(()),
+    }
+}
+
+impl Host for State {}
+
+impl<T: Send> HostWithStore<T> for HasSelf<State> {
+    async fn get(accessor: &Accessor<T, Self>, name: String) -> wasmtime::Result<Result<String, Error>> {
+        Ok(accessor.with(|mut access| access.get().component.variables.get(&name)))
     }
 }
 
@@ -157,8 +150,9 @@ mod tests {
         let variables = Variables::expand("c", &templates, &resolved(&mut Vec::new()), &mut |r| refused.push(r));
         assert!(refused.is_empty());
         assert_eq!(variables.get("mine").unwrap(), "default");
-        assert_eq!(variables.get("url"), Err(Missing::Undefined("no variable for \"c\".\"url\"".to_owned())));
-        assert!(matches!(variables.get("Mine"), Err(Missing::InvalidName(_))));
+        let undefined = variables.get("url");
+        assert!(matches!(undefined, Err(Error::Undefined(text)) if text == r#"no variable for "c"."url""#));
+        assert!(matches!(variables.get("Mine"), Err(Error::InvalidName(_))));
         assert!(!format!("{variables:?}").contains("default"), "values may be secrets");
     }
 

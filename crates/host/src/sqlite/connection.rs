@@ -3,12 +3,13 @@
 
 use std::sync::mpsc as channel;
 
+use rusqlite::Connection as Sqlite;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::{Value as SqlValue, ValueRef};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::fault;
+use super::{Query, fault};
 use crate::app::Location;
 use crate::bindings::sqlite::{Error, RowResult, Value};
 
@@ -19,10 +20,8 @@ const CHUNK_ROWS: usize = 128;
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Chunks that wait for a component that reads slowly.
 const CHUNKS_WAITING: usize = 4;
-/// Largest row, in bytes, as in Spin.
-const ROW_BYTES_MAX: usize = 128 << 20;
 
-type Job = Box<dyn FnOnce(&mut Handle) + Send>;
+type Job = Box<dyn FnOnce(Result<&Sqlite, String>) + Send>;
 
 /// A component's connection. Dropping it ends the thread after the statement that runs.
 #[allow(unreachable_pub, reason = "the generated bindings re-export it")]
@@ -30,23 +29,21 @@ pub struct Connection {
     jobs: channel::Sender<Job>,
 }
 
-/// A statement under way: the columns once it is prepared, then rows, then the result.
-pub(super) struct Query {
-    pub(super) columns: oneshot::Receiver<Result<Vec<String>, Error>>,
-    pub(super) rows: mpsc::Receiver<Vec<RowResult>>,
-    pub(super) result: oneshot::Receiver<Result<(), Error>>,
-}
-
 impl Connection {
     /// Starts the thread; `token` lives as long as it.
     pub(super) fn open(location: Location, token: TaskTrackerToken) -> std::io::Result<Self> {
         let (jobs, queue) = channel::channel::<Job>();
         std::thread::Builder::new().name("sqlite".to_owned()).spawn(move || {
-            let mut handle = Handle { location, connection: None };
+            // Opened at its first use, so that a failed open is that call's error and is tried again by the next.
+            let mut opened = None;
             while let Ok(job) = queue.recv() {
-                job(&mut handle);
+                let connection = match opened.take() {
+                    Some(connection) => Ok(connection),
+                    None => open(&location).map_err(|error| error.to_string()),
+                };
+                job(connection.map(|connection| &*opened.insert(connection)));
             }
-            drop(handle);
+            drop(opened);
             drop(token);
         })?;
         Ok(Self { jobs })
@@ -56,23 +53,21 @@ impl Connection {
         let (columns_to, columns) = oneshot::channel();
         let (rows_to, rows) = mpsc::channel(CHUNKS_WAITING);
         let (result_to, result) = oneshot::channel();
-        self.run(Box::new(move |handle| match handle.get() {
+        // Receivers may be gone where the component does not wait.
+        self.run(Box::new(move |connection| match connection {
             Err(error) => _ = columns_to.send(Err(Error::Io(error))),
-            // The receivers may be gone: the component did not wait.
-            Ok(connection) => _ = result_to.send(run(connection, &statement, parameters, columns_to, rows_to)),
+            Ok(connection) => {
+                let outcome = run(connection, &statement, parameters, columns_to, rows_to);
+                _ = result_to.send(outcome.map_err(|error| fault::check(connection, error)));
+            }
         }));
         Query { columns, rows, result }
     }
 
     /// Asks the connection a question that needs no statement.
-    pub(super) fn ask<R: Send + 'static>(
-        &self,
-        question: fn(&rusqlite::Connection) -> R,
-    ) -> oneshot::Receiver<Result<R, String>> {
+    pub(super) fn ask<R: Send + 'static>(&self, question: fn(&Sqlite) -> R) -> oneshot::Receiver<Result<R, String>> {
         let (answer_to, answer) = oneshot::channel();
-        self.run(Box::new(move |handle| {
-            _ = answer_to.send(handle.get().map(question));
-        }));
+        self.run(Box::new(move |connection| _ = answer_to.send(connection.map(question))));
         answer
     }
 
@@ -82,29 +77,24 @@ impl Connection {
     }
 }
 
-/// The thread's side: opened at the first use, so that a failed open is the statement's error and is tried again.
-struct Handle {
-    location: Location,
-    connection: Option<rusqlite::Connection>,
+/// Why a statement ended early.
+pub(super) enum Failure {
+    /// SQLite's reason.
+    Sqlite(rusqlite::Error),
+    /// The host's.
+    Host(&'static str),
 }
 
-impl Handle {
-    fn get(&mut self) -> Result<&rusqlite::Connection, String> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => open(&self.location).map_err(|error| error.to_string())?,
-        };
-        Ok(self.connection.insert(connection))
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
     }
 }
 
-fn open(location: &Location) -> rusqlite::Result<rusqlite::Connection> {
-    let mut connection = match &location.path {
-        Some(path) => rusqlite::Connection::open(path)?,
-        None => rusqlite::Connection::open_in_memory()?,
-    };
+fn open(location: &Location) -> rusqlite::Result<Sqlite> {
+    let mut connection = location.path.as_ref().map_or_else(Sqlite::open_in_memory, Sqlite::open)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
-    if !location.attach {
+    if !location.allow_attach_file {
         // A temporary or in-memory database may be attached, another file may not.
         connection.authorizer(Some(|context: AuthContext<'_>| match context.action {
             AuthAction::Attach { filename } if !matches!(filename, "" | ":memory:") => Authorization::Deny,
@@ -115,81 +105,45 @@ fn open(location: &Location) -> rusqlite::Result<rusqlite::Connection> {
 }
 
 fn run(
-    connection: &rusqlite::Connection,
+    connection: &Sqlite,
     statement: &str,
     parameters: Vec<Value>,
     columns_to: oneshot::Sender<Result<Vec<String>, Error>>,
     rows_to: mpsc::Sender<Vec<RowResult>>,
-) -> Result<(), Error> {
-    let mut prepared = match connection.prepare_cached(statement) {
-        Ok(prepared) => prepared,
-        Err(error) => {
-            _ = columns_to.send(Ok(Vec::new()));
-            return Err(fault::check(connection, &error));
-        }
-    };
-    let columns = prepared.column_names().map(str::to_owned).collect();
-    _ = columns_to.send(Ok(columns));
-    let parameters = rusqlite::params_from_iter(parameters.into_iter().map(parameter));
-    let mut rows = prepared.query(parameters).map_err(|error| fault::check(connection, &error))?;
-    let mut chunk = Chunk { rows: Vec::new(), bytes: 0, to: rows_to };
-    while let Some(row) = rows.next().map_err(|error| fault::check(connection, &error))? {
-        chunk.add(row)?;
-    }
-    chunk.flush()
-}
-
-/// Rows that are sent together: one wake-up of the component for many of them.
-struct Chunk {
-    rows: Vec<RowResult>,
-    bytes: usize,
-    to: mpsc::Sender<Vec<RowResult>>,
-}
-
-impl Chunk {
-    fn add(&mut self, row: &rusqlite::Row<'_>) -> Result<(), Error> {
-        let io = |error: rusqlite::Error| Error::Io(error.to_string());
-        let mut values = Vec::with_capacity(row.as_ref().column_count());
-        let mut bytes = 0;
-        for index in 0..row.as_ref().column_count() {
-            let value = row.get_ref(index).map_err(io)?;
-            bytes += size(&value);
-            values.push(column(value)?);
-        }
-        if bytes > ROW_BYTES_MAX {
-            return Err(Error::Io(format!("query result exceeds limit of {ROW_BYTES_MAX} bytes")));
-        }
-        self.rows.push(RowResult { values });
-        self.bytes += bytes;
-        if self.rows.len() == CHUNK_ROWS || self.bytes >= CHUNK_BYTES { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> Result<(), Error> {
-        self.bytes = 0;
-        match std::mem::take(&mut self.rows) {
-            rows if rows.is_empty() => Ok(()),
-            // The component stopped reading: the statement ends there, as in Spin.
-            rows => self.to.blocking_send(rows).map_err(|_| Error::Io("row send error".to_owned())),
+) -> Result<(), Failure> {
+    let prepared = connection.prepare_cached(statement);
+    let columns = prepared.as_ref().map(|prepared| prepared.column_names().map(str::to_owned).collect());
+    _ = columns_to.send(Ok(columns.unwrap_or_default()));
+    let mut prepared = prepared?;
+    let mut rows = prepared.query(rusqlite::params_from_iter(parameters.into_iter().map(parameter)))?;
+    let (mut chunk, mut bytes) = (Vec::new(), 0);
+    // The component may stop reading: the statement ends there, as in Spin.
+    let send = |chunk| rows_to.blocking_send(chunk).map_err(|_| Failure::Host("row send error"));
+    while let Some(row) = rows.next()? {
+        let columns = 0..row.as_ref().column_count();
+        let values = columns.map(|index| column(row.get_ref(index)?, &mut bytes)).collect::<Result<_, _>>()?;
+        chunk.push(RowResult { values });
+        if chunk.len() == CHUNK_ROWS || bytes >= CHUNK_BYTES {
+            bytes = 0;
+            send(std::mem::take(&mut chunk))?;
         }
     }
+    if chunk.is_empty() { Ok(()) } else { send(chunk) }
 }
 
-fn size(value: &ValueRef<'_>) -> usize {
-    match value {
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len(),
-        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => 8,
-    }
-}
-
-fn column(value: ValueRef<'_>) -> Result<Value, Error> {
+fn column(value: ValueRef<'_>, bytes: &mut usize) -> Result<Value, Failure> {
     Ok(match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(integer) => Value::Integer(integer),
         ValueRef::Real(real) => Value::Real(real),
-        ValueRef::Text(text) => Value::Text(
-            String::from_utf8(text.to_vec()).map_err(|_| Error::Io("a text column is not UTF-8".to_owned()))?,
-        ),
-        ValueRef::Blob(blob) => Value::Blob(blob.to_vec()),
+        ValueRef::Text(text) => {
+            *bytes += text.len();
+            Value::Text(String::from_utf8(text.to_vec()).map_err(|_| Failure::Host("a text column is not UTF-8"))?)
+        }
+        ValueRef::Blob(blob) => {
+            *bytes += blob.len();
+            Value::Blob(blob.to_vec())
+        }
     })
 }
 

@@ -8,13 +8,11 @@ use std::sync::Once;
 use rusqlite::ffi;
 use rustix::io::Errno;
 
+use super::connection::Failure;
 use crate::bindings::sqlite::Error;
 
 /// Exit code when the disk under a database failed: EX_IOERR of sysexits.h.
-pub const EXIT_DISK: u8 = 74;
-
-/// What SQLite says where a disk is full; see [`check`].
-const FULL: &str = "database or disk is full";
+pub const EXIT_DISK: i32 = 74;
 
 /// Listens to SQLite's error log, before any connection is opened: a fsync that fails within an automatic checkpoint is
 /// no statement's error and shows nowhere else.
@@ -24,33 +22,33 @@ pub(crate) fn watch() {
         // SAFETY: the callback calls no SQLite function and touches nothing that threads share, which is all that
         // sqlite3_config(SQLITE_CONFIG_LOG) asks of it; `Once` keeps two set-ups apart.
         #[allow(unsafe_code)]
-        let configured = unsafe { rusqlite::trace::config_log(Some(logged)) };
+        let configured = unsafe { rusqlite::trace::config_log(Some(leave_on_fault)) };
         if let Err(error) = configured {
             tracing::warn!(%error, "SQLite's error log cannot be watched");
         }
     });
 }
 
-fn logged(code: c_int, message: &str) {
-    if is_disk_fault(code) {
-        leave(code, message);
+/// The component's view of a failure; for a disk fault it does not return.
+pub(super) fn check(connection: &rusqlite::Connection, failure: Failure) -> Error {
+    let error = match failure {
+        Failure::Host(reason) => return Error::Io(reason.to_owned()),
+        Failure::Sqlite(error) => error,
+    };
+    let code = error.sqlite_extended_error_code().unwrap_or_default();
+    // A quota that is used up is no fault of the disk, but SQLite knows only ENOSPC as full.
+    if is_disk_fault(code) && matches!(system_error(connection), Errno::DQUOT | Errno::NOSPC) {
+        return Error::Io("database or disk is full".to_owned());
     }
+    leave_on_fault(code, &error.to_string());
+    Error::Io(error.to_string())
 }
 
-/// The component's view of an SQLite error; for a disk fault it does not return.
-pub(super) fn check(connection: &rusqlite::Connection, error: &rusqlite::Error) -> Error {
-    let code = match error {
-        rusqlite::Error::SqliteFailure(failure, _) => failure.extended_code,
-        _ => return Error::Io(error.to_string()),
-    };
-    if !is_disk_fault(code) {
-        return Error::Io(error.to_string());
+fn leave_on_fault(code: c_int, message: &str) {
+    if is_disk_fault(code) {
+        tracing::error!(code, reason = message, "the disk under a database failed; ending before anything is answered");
+        std::process::exit(EXIT_DISK);
     }
-    // A quota that is used up is no fault of the disk, but SQLite knows only ENOSPC as full.
-    if matches!(system_error(connection), Errno::DQUOT | Errno::NOSPC) {
-        return Error::Io(FULL.to_owned());
-    }
-    leave(code, &error.to_string())
 }
 
 fn is_disk_fault(extended_code: c_int) -> bool {
@@ -64,11 +62,6 @@ fn system_error(connection: &rusqlite::Connection) -> Errno {
     // SAFETY: the handle is that of an open connection, which this thread alone uses, and is only read from.
     #[allow(unsafe_code)]
     Errno::from_raw_os_error(unsafe { ffi::sqlite3_system_errno(connection.handle()) })
-}
-
-fn leave(code: c_int, message: &str) -> ! {
-    tracing::error!(code, message, "the disk under a database failed; ending before anything is answered");
-    std::process::exit(EXIT_DISK.into());
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod fault;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
     Accessor, Destination, FutureReader, HasSelf, Resource, StreamProducer, StreamReader, StreamResult, VecBuffer,
@@ -19,7 +19,7 @@ pub use self::connection::Connection;
 pub use self::fault::EXIT_DISK;
 pub(crate) use self::fault::watch;
 use crate::bindings::sqlite::{Error, Host, HostConnection, HostConnectionWithStore, RowResult, Value};
-use crate::instance::State;
+use crate::engine::State;
 
 /// Most connections of one instance, as in Spin.
 const CONNECTIONS_MAX: usize = 256;
@@ -30,8 +30,8 @@ impl Host for State {}
 
 impl HostConnection for State {
     fn drop(&mut self, connection: Resource<Connection>) -> wasmtime::Result<()> {
-        self.table.delete(connection)?;
         self.connections -= 1;
+        self.table.delete(connection)?;
         Ok(())
     }
 }
@@ -41,7 +41,10 @@ impl<T: Send> HostConnectionWithStore<T> for HasSelf<State> {
         accessor: &Accessor<T, Self>,
         database: String,
     ) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
-        accessor.with(|mut access| access.get().open(&database))
+        accessor.with(|mut access| match access.get().open(&database) {
+            Ok(connection) => Ok(Ok(access.get().table.push(connection)?)),
+            Err(error) => Ok(Err(error)),
+        })
     }
 
     async fn execute_async(
@@ -50,59 +53,53 @@ impl<T: Send> HostConnectionWithStore<T> for HasSelf<State> {
         statement: String,
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<Answer, Error>> {
-        let query = accessor.with(|mut access| -> wasmtime::Result<_> {
-            Ok(access.get().table.get(&connection)?.query(statement, parameters))
-        })?;
+        let query = ask(accessor, &connection, |connection| connection.query(statement, parameters))?;
         let columns = match query.columns.await? {
             Ok(columns) => columns,
             Err(error) => return Ok(Err(error)),
         };
         accessor.with(|mut access| {
             let rows = StreamReader::new(&mut access, Rows(query.rows))?;
-            let result = FutureReader::new(&mut access, query.result)?;
-            Ok(Ok((columns, rows, result)))
+            Ok(Ok((columns, rows, FutureReader::new(&mut access, query.result)?)))
         })
     }
 
-    async fn last_insert_rowid_async(
-        accessor: &Accessor<T, Self>,
-        connection: Resource<Connection>,
-    ) -> wasmtime::Result<i64> {
-        ask(accessor, &connection, rusqlite::Connection::last_insert_rowid).await
-    }
-
     async fn changes_async(accessor: &Accessor<T, Self>, connection: Resource<Connection>) -> wasmtime::Result<u64> {
-        ask(accessor, &connection, rusqlite::Connection::changes).await
+        let question = rusqlite::Connection::changes;
+        ask(accessor, &connection, |connection| connection.ask(question))?.await?.map_err(wasmtime::Error::msg)
     }
 }
 
 impl State {
-    fn open(&mut self, database: &str) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
+    fn open(&mut self, database: &str) -> Result<Connection, Error> {
         let Some(location) = self.component.databases.get(database) else {
-            tracing::warn!(component = &*self.component.name, database, "database refused: not granted");
-            return Ok(Err(Error::AccessDenied));
+            tracing::warn!(component = self.component.name, database, "database refused: not granted");
+            return Err(Error::AccessDenied);
         };
         if self.connections == CONNECTIONS_MAX {
-            return Ok(Err(Error::Io("too many connections opened".to_owned())));
+            return Err(Error::Io("too many connections opened".to_owned()));
         }
-        match Connection::open(location.clone(), self.database_threads.token()) {
-            Ok(connection) => {
-                self.connections += 1;
-                Ok(Ok(self.table.push(connection)?))
-            }
-            Err(error) => Ok(Err(Error::Io(format!("no thread for the connection: {error}")))),
-        }
+        let connection = Connection::open(location.clone(), self.database_threads.token());
+        let connection = connection.map_err(|error| Error::Io(format!("no thread for the connection: {error}")))?;
+        self.connections += 1;
+        Ok(connection)
     }
 }
 
-async fn ask<T: Send, R: Send + 'static>(
+/// Gives the connection something to do, in the order of the component's calls.
+fn ask<T: Send, R>(
     accessor: &Accessor<T, HasSelf<State>>,
     connection: &Resource<Connection>,
-    question: fn(&rusqlite::Connection) -> R,
+    question: impl FnOnce(&Connection) -> R,
 ) -> wasmtime::Result<R> {
-    let answer =
-        accessor.with(|mut access| -> wasmtime::Result<_> { Ok(access.get().table.get(connection)?.ask(question)) })?;
-    answer.await?.map_err(wasmtime::Error::msg)
+    accessor.with(|mut access| Ok(question(access.get().table.get(connection)?)))
+}
+
+/// A statement under way: the columns once it is prepared, then rows, then the result.
+pub(crate) struct Query {
+    columns: oneshot::Receiver<Result<Vec<String>, Error>>,
+    rows: mpsc::Receiver<Vec<RowResult>>,
+    result: oneshot::Receiver<Result<(), Error>>,
 }
 
 /// Rows on their way from the connection's thread to the component.
@@ -127,12 +124,8 @@ impl<D> StreamProducer<D> for Rows {
         if finish && polled.is_pending() {
             return Poll::Ready(Ok(StreamResult::Cancelled));
         }
-        Poll::Ready(Ok(match ready!(polled) {
-            Some(rows) => {
-                destination.set_buffer(rows.into());
-                StreamResult::Completed
-            }
-            None => StreamResult::Dropped,
-        }))
+        let Some(rows) = ready!(polled) else { return Poll::Ready(Ok(StreamResult::Dropped)) };
+        destination.set_buffer(rows.into());
+        Poll::Ready(Ok(StreamResult::Completed))
     }
 }

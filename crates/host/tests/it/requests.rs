@@ -30,7 +30,7 @@ async fn a_path_without_a_component() {
     assert_eq!(answer.status(), 404);
     assert_eq!(answer.headers()["content-type"], "application/problem+json");
     assert_eq!(answer.headers()["content-length"], answer.body().len().to_string());
-    assert_eq!(answer.headers()["x-request-id"].len(), 32);
+    assert!(!answer.headers()["x-request-id"].is_empty());
     let document: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
     assert_eq!((&document["status"], &document["code"]), (&404.into(), &"not-found".into()));
 }
