@@ -54,7 +54,8 @@ async fn the_halves_are_ready_by_themselves() {
 
 #[tokio::test]
 async fn a_message_is_known_by_its_state() {
-    let json = format!(r#"{{"messageId":"{ID}"}}"#);
+    let json =
+        format!(r#"{{"messageId":"{ID}","fromUser":"a","toUser":"b","content":"x","timestamp":5,"createdAt":""}}"#);
     let held = |published| Outbox {
         held: Some(Held { json: json.clone(), position: 3, accepted_at: 5, published }),
         ..outbox(false)
