@@ -92,7 +92,8 @@ fn waiting(view: View, gap: &Gap, facts: &Facts<'_>) -> Verdict {
 }
 
 fn idle(reached: Option<i64>, trouble: Option<Trouble>, facts: &Facts<'_>) -> Verdict {
-    let at = reached.or(facts.committed).unwrap_or(facts.log.low);
+    // Without a committed offset nothing was read yet, so a log that no longer begins at 0 has lost records unread.
+    let at = reached.or(facts.committed).unwrap_or(0);
     match trouble {
         Some(Trouble::Unreadable) => stalled(at, facts.log),
         // In range and yet refused: the log was cut and has grown again, so where it differs is not known.
@@ -191,8 +192,9 @@ mod tests {
 
     #[test]
     fn reading_starts_at_the_committed_offset_or_the_beginning() {
+        let whole = Facts { gap: None, committed: None, log: Watermarks { low: 0, high: 50 }, outboxes: &[] };
+        assert_eq!(decide(FRESH, &whole), Verdict::Start { at: 0, gap: None });
         check(FRESH, None, Some(30), Verdict::Start { at: 30, gap: None });
-        check(FRESH, None, None, Verdict::Start { at: 10, gap: None });
         check(FRESH, None, Some(50), Verdict::Start { at: 50, gap: None });
         let reached = View::Idle { reached: Some(40), trouble: None };
         check(reached, None, Some(30), Verdict::Start { at: 40, gap: None });
@@ -201,6 +203,7 @@ mod tests {
     #[test]
     fn offsets_outside_of_the_log_open_a_gap() {
         check(FRESH, None, Some(9), open(GapReason::LogStart, 10, 1));
+        check(FRESH, None, None, open(GapReason::LogStart, 10, 10));
         check(FRESH, None, Some(51), open(GapReason::Recreated, 10, 0));
         check(reading(9, false), None, Some(9), open(GapReason::LogStart, 10, 1));
         check(reading(51, false), None, Some(9), open(GapReason::Recreated, 10, 0));

@@ -171,6 +171,7 @@ pub(super) fn describe(gap: &Gap, outboxes: &[String]) -> String {
     } else {
         format!("waiting for {} to send again", missing.join(", "))
     };
-    let (topic, partition, reason, records) = (&gap.topic, gap.partition, gap.reason.code(), gap.records);
-    format!("log gap in {topic} partition {partition} ({reason}, {records} records known to be missing): {state}")
+    let known = if gap.records > 0 { format!(", {} records missing", gap.records) } else { String::new() };
+    let (topic, partition, reason) = (&gap.topic, gap.partition, gap.reason.code());
+    format!("log gap in {topic} partition {partition} ({reason}{known}): {state}")
 }

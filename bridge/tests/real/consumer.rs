@@ -90,7 +90,11 @@ async fn consumers_come_and_go() {
     };
     let churn = async {
         let first = site.consume();
-        site.conversation("alice", "user0", 1).await;
+        until("the first message", async || {
+            let stored = crate::harness::read_all(&site.store, "alice", "user0").await.len();
+            if stored > 0 { Ok(()) } else { Err(stored) }
+        })
+        .await;
         let second = site.consume();
         let third = site.consume();
         until("a share for each", async || {
@@ -102,8 +106,6 @@ async fn consumers_come_and_go() {
         second.crash().await;
         third
     };
-    let sent_first = site.produce(&pairs[0].1[0], 0);
-    sent_first.await;
     let ((), last) = tokio::join!(produce, churn);
     for (user, sent) in &pairs {
         check_order(&site.conversation("alice", user, sent.len()).await, sent);

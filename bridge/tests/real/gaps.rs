@@ -106,8 +106,11 @@ async fn a_topic_made_anew_is_a_gap_of_every_partition() {
     }
     let gap = gap(&site, partition).await;
     assert_eq!((gap.reason, gap.resume_at), (GapReason::Recreated, 0));
-    let gaps = site.store.open_gaps(&site.kafka.topic).await.unwrap();
-    assert_eq!(gaps.len(), 12, "{gaps:?}");
+    let gaps = until("a gap of each partition", async || {
+        let gaps = site.store.open_gaps(&site.kafka.topic).await.map_err(|e| e.to_string())?;
+        if gaps.len() == 12 { Ok(gaps) } else { Err(format!("{gaps:?}")) }
+    })
+    .await;
     for gap in &gaps {
         let unsettled = if gap.partition == partition { &sent[10..25] } else { &[] };
         resend(&site, gap, unsettled).await;
