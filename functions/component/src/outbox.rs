@@ -2,7 +2,8 @@
 
 use spin_sdk::variables;
 use wiber_database::spin::Spin;
-use wiber_database::{Database, Error, JournalSetting, Pool, Source};
+use wiber_database::{Bounds, Database, Error, JournalSetting, Pool, Source};
+use wiber_handlers::{Settings, SettingsError};
 
 /// The instance's connections, of one kind.
 pub struct Connections {
@@ -45,11 +46,19 @@ impl Source for Connections {
     }
 }
 
+/// The outbox's bounds; without usable settings nothing fits, and no handler gets that far.
+#[must_use]
+pub fn bounds(settings: &Result<Settings, SettingsError>) -> Bounds {
+    let limits = settings.as_ref().ok().map(|s| (s.outbox_rows_max, s.outbox_bytes_max));
+    let (rows_max, bytes_max) = limits.unwrap_or_default();
+    Bounds { rows_max, bytes_max }
+}
+
 /// The setting `outbox_journal`.
 ///
 /// # Errors
 /// If it has an unknown value.
-pub async fn journal() -> Result<JournalSetting, Error> {
+async fn journal() -> Result<JournalSetting, Error> {
     let Ok(value) = variables::get("outbox_journal").await else { return Ok(JournalSetting::Auto) };
     JournalSetting::parse(&value).ok_or_else(|| {
         Error::NotDurable(format!("variable outbox_journal is {value:?}; it must be auto, wal or truncate"))

@@ -5,11 +5,10 @@ use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
 use http::{Response, StatusCode};
 use serde::Serialize;
 
-use crate::Head;
-use crate::context::Context;
-use crate::cors;
+use crate::context::{Context, Entropy};
 use crate::problem::Problem;
 use crate::settings::Settings;
+use crate::{Head, SettingsError, cors};
 
 /// A whole answer.
 pub type Answer = Response<Bytes>;
@@ -56,8 +55,21 @@ impl Reply {
     }
 }
 
-/// Turns a decision into the answer.
-pub(crate) fn finish(head: &Head, context: &Context, settings: &Settings, decision: Result<Reply, Problem>) -> Answer {
+/// Answers a request by `decide`, with what every answer carries; without usable settings nothing is decided.
+pub(crate) async fn respond(
+    head: &Head,
+    entropy: &impl Entropy,
+    settings: &Result<Settings, SettingsError>,
+    decide: impl AsyncFnOnce(&Settings, &Context) -> Result<Reply, Problem>,
+) -> Answer {
+    let context = Context::of(head, entropy);
+    match settings {
+        Ok(settings) => finish(head, &context, settings, decide(settings, &context).await),
+        Err(error) => finish(head, &context, &Settings::default(), Err(Problem::misconfigured(error.to_string()))),
+    }
+}
+
+fn finish(head: &Head, context: &Context, settings: &Settings, decision: Result<Reply, Problem>) -> Answer {
     let reply = decision.unwrap_or_else(|problem| Reply {
         status: problem.status,
         content_type: "application/problem+json",

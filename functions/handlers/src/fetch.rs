@@ -6,7 +6,7 @@ use wiber_model::{MessageId, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, TIMELINE_LIMIT_
 
 use crate::answer::{self, Answer, Reply};
 use crate::bridge::{self, Bridge};
-use crate::context::{Context, Entropy};
+use crate::context::Entropy;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::route::{self, Call, Route};
@@ -20,13 +20,7 @@ pub async fn respond(
     entropy: &impl Entropy,
     settings: &Result<Settings, SettingsError>,
 ) -> Answer {
-    let context = Context::of(head, entropy);
-    let defaults = Settings::default();
-    let decision = match settings {
-        Ok(_) => decide(head, bridge).await,
-        Err(error) => Err(Problem::misconfigured(error.to_string())),
-    };
-    answer::finish(head, &context, settings.as_ref().unwrap_or(&defaults), decision)
+    answer::respond(head, entropy, settings, async |_, _| decide(head, bridge).await).await
 }
 
 async fn decide(head: &Head, bridge: &impl Bridge) -> Result<Reply, Problem> {

@@ -10,7 +10,7 @@ use wiber_model::outbox::{
 
 use crate::answer::{self, Answer, Reply};
 use crate::body::{self, Body};
-use crate::context::{Context, Entropy};
+use crate::context::Entropy;
 use crate::headers::{require_bearer, require_json};
 use crate::json;
 use crate::problem::Problem;
@@ -50,13 +50,7 @@ pub async fn respond(
     entropy: &impl Entropy,
     settings: &Result<Settings, SettingsError>,
 ) -> Answer {
-    let context = Context::of(head, entropy);
-    let defaults = Settings::default();
-    let decision = match settings {
-        Ok(settings) => decide(head, body, drain, settings).await,
-        Err(error) => Err(Problem::misconfigured(error.to_string())),
-    };
-    answer::finish(head, &context, settings.as_ref().unwrap_or(&defaults), decision)
+    answer::respond(head, entropy, settings, async |settings, _| decide(head, body, drain, settings).await).await
 }
 
 async fn decide(head: &Head, body: &mut impl Body, drain: &impl Drain, settings: &Settings) -> Result<Reply, Problem> {

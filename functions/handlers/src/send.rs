@@ -64,13 +64,8 @@ pub async fn respond(
     entropy: &impl Entropy,
     settings: &Result<Settings, SettingsError>,
 ) -> Answer {
-    let context = Context::of(head, entropy);
-    let defaults = Settings::default();
-    let decision = match settings {
-        Ok(_) => decide(head, body, outbox, entropy, &context).await,
-        Err(error) => Err(Problem::misconfigured(error.to_string())),
-    };
-    answer::finish(head, &context, settings.as_ref().unwrap_or(&defaults), decision)
+    answer::respond(head, entropy, settings, async |_, context| decide(head, body, outbox, entropy, context).await)
+        .await
 }
 
 async fn decide(

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::answer::{self, Answer, Reply};
 use crate::bridge::Bridge;
-use crate::context::{Context, Entropy};
+use crate::context::Entropy;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::route::{self, Call, Route};
@@ -55,13 +55,7 @@ pub async fn respond(
     entropy: &impl Entropy,
     settings: &Result<Settings, SettingsError>,
 ) -> Answer {
-    let context = Context::of(head, entropy);
-    let defaults = Settings::default();
-    let decision = match settings {
-        Ok(_) => decide(head, view, bridge).await,
-        Err(error) => Err(Problem::misconfigured(error.to_string())),
-    };
-    answer::finish(head, &context, settings.as_ref().unwrap_or(&defaults), decision)
+    answer::respond(head, entropy, settings, async |_, _| decide(head, view, bridge).await).await
 }
 
 async fn decide(head: &Head, view: &impl View, bridge: &impl Bridge) -> Result<Reply, Problem> {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use wiber_component::{Connections, System, report};
+use wiber_component::{Connections, System, bounds, report};
 use wiber_database::spin::Spin;
 use wiber_database::{Bounds, Database, Error, Lease, Source};
 use wiber_handlers::outbox::{Drain, DrainError};
@@ -31,9 +31,7 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(settings: &Result<Settings, SettingsError>) -> Self {
-        let limits = settings.as_ref().ok().map(|s| (s.outbox_rows_max, s.outbox_bytes_max));
-        let (rows_max, bytes_max) = limits.unwrap_or_default();
-        Self { connections: CONNECTIONS.with(Rc::clone), bounds: Bounds { rows_max, bytes_max } }
+        Self { connections: CONNECTIONS.with(Rc::clone), bounds: bounds(settings) }
     }
 
     /// Runs `work` on a connection of its own; one that failed with an unknown outcome is dropped.

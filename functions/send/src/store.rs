@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use wiber_component::{Connections, System, report};
+use wiber_component::{Connections, System, bounds, report};
 use wiber_database::spin::StreamBell;
 use wiber_database::{Bounds, Committer, Entry, Error, Source};
 use wiber_handlers::send::{Accepted, Outbox, OutboxError, Submission};
@@ -35,9 +35,7 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(settings: &Result<Settings, SettingsError>) -> Self {
-        let limits = settings.as_ref().ok().map(|s| (s.outbox_rows_max, s.outbox_bytes_max));
-        let (rows_max, bytes_max) = limits.unwrap_or_default();
-        Self { shared: SHARED.with(Rc::clone), bounds: Bounds { rows_max, bytes_max } }
+        Self { shared: SHARED.with(Rc::clone), bounds: bounds(settings) }
     }
 
     async fn message_of_key(&self, user: &str, key: &str) -> Result<Option<Message>, Error> {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use wiber_component::{Connections, report};
+use wiber_component::{Connections, bounds, report};
 use wiber_database::spin::Spin;
 use wiber_database::{Bounds, Database, Error, Source};
 use wiber_handlers::status::{Condition, Held, View};
@@ -19,9 +19,7 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(settings: &Result<Settings, SettingsError>) -> Self {
-        let limits = settings.as_ref().ok().map(|s| (s.outbox_rows_max, s.outbox_bytes_max));
-        let (rows_max, bytes_max) = limits.unwrap_or_default();
-        Self { connections: CONNECTIONS.with(Rc::clone), bounds: Bounds { rows_max, bytes_max } }
+        Self { connections: CONNECTIONS.with(Rc::clone), bounds: bounds(settings) }
     }
 
     async fn with<T>(&self, work: impl AsyncFnOnce(&Database<Spin>) -> Result<T, Error>) -> Result<T, String> {
