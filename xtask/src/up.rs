@@ -17,8 +17,8 @@ use anyhow::Context as _;
 use wiber_servers::progress::Progress;
 use wiber_servers::{kafka, mongo, tools};
 
-use crate::build;
 use crate::repository::Repository;
+use crate::{build, needs};
 use servers::{Server, Servers};
 
 #[derive(Debug, clap::Args)]
@@ -46,6 +46,9 @@ pub(crate) async fn run(repository: &Repository, arguments: Arguments) -> anyhow
     fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
     let _lock = lock::take(&data.join("up.lock"))?;
     let own = servers::Own::from_env();
+    // Whatever is missing is said before minutes are spent on the rest.
+    needs::native()?;
+    needs::wasm_target(repository.root())?;
     ports::check(&arguments, &own)?;
     let progress = Progress::new();
     let servers = Servers::default();

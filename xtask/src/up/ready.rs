@@ -4,18 +4,16 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use wiber_servers::progress::Progress;
 
 const EVERY: Duration = Duration::from_millis(50);
 const ANSWER_MAX: Duration = Duration::from_secs(5);
-const TELL_EVERY: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
 /// Returns once `GET /health/readiness` is 200. There is no deadline: Kafka and MongoDB may be one's own and come later.
 pub(super) async fn wait(port: u16, progress: &Progress) {
     let task = progress.task("Waiting until ready");
-    let mut told = Instant::now();
     loop {
         let answer = timeout(ANSWER_MAX, readiness(port)).await;
         let state = match answer {
@@ -25,10 +23,6 @@ pub(super) async fn wait(port: u16, progress: &Progress) {
             Err(_) => "the host does not answer".to_owned(),
         };
         task.now(&state);
-        if told.elapsed() > TELL_EVERY {
-            told = Instant::now();
-            progress.line(&format!("not ready yet: {state} (logs in .wiber/logs)"));
-        }
         sleep(EVERY).await;
     }
 }

@@ -98,8 +98,12 @@ impl Servers {
 
     /// Stops all in order: the bridge while everything that it flushes to is there, then the host, then what is behind.
     pub(super) async fn stop(&self, progress: &Progress) {
+        let all = self.all();
+        if all.is_empty() {
+            return;
+        }
         let (programs, behind): (Vec<_>, Vec<_>) =
-            self.all().into_iter().partition(|server| matches!(**server, Server::Program(_)));
+            all.into_iter().partition(|server| matches!(**server, Server::Program(_)));
         let task = progress.task("Stopping");
         for server in programs.iter().rev() {
             task.now(server.process().name());
