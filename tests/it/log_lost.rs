@@ -13,13 +13,15 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 /// Messages that are stored, then messages that are published and cannot be stored.
 async fn published_only(stack: &Stack) -> Vec<Entry> {
+    let (alice, bob) = names::pair();
+    let first = send::id(&stack.client.send(&alice, &bob, "the first one").await);
+    stack.client.until_state(&first, "stored").await;
     let load = Load::start(&stack.client, Shape::default());
     load.progress(200).await;
     stack.mongo_link.cut();
     load.progress(200).await;
     let log = load.finish().await;
     // One relay publishes in order, so all before this message are published too.
-    let (alice, bob) = names::pair();
     let last = send::id(&stack.client.send(&alice, &bob, "the last one").await);
     stack.client.until_state(&last, "published").await;
     log
