@@ -25,7 +25,10 @@ fn main() -> ExitCode {
 
 async fn serve(args: Args) -> anyhow::Result<()> {
     let shutdown = shutdown_signal()?;
-    let host = Host::start(args).await?;
+    let host = tokio::select! {
+        host = Host::start(args) => host?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
     writeln!(std::io::stdout(), "listening on http://{}", host.address())?;
     Ok(host.run(shutdown).await?)
 }

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use wasmtime_wasi_http::WasiBody;
 
-const REQUEST_ID: &str = "x-request-id";
+/// The header that names a request in every log line and answer about it.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
 /// Why the host answers instead of a component.
@@ -23,8 +24,8 @@ pub(crate) enum Problem {
 }
 
 impl Problem {
-    /// The answer to a request with `headers`.
-    pub(crate) fn answer(self, headers: &HeaderMap) -> Response<WasiBody> {
+    /// The answer to a request whose caller named it `caller_id`.
+    pub(crate) fn answer(self, caller_id: Option<HeaderValue>) -> Response<WasiBody> {
         const UNKNOWN: (&str, &str) = ("outcome-unknown", "Retry with the same Idempotency-Key.");
         let (status, (code, detail)) = match self {
             Self::BadRequest => (StatusCode::BAD_REQUEST, ("bad-request", "The request has no usable path or Host.")),
@@ -32,22 +33,23 @@ impl Problem {
             Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, UNKNOWN),
             Self::TooLate => (StatusCode::GATEWAY_TIMEOUT, UNKNOWN),
         };
-        let (title, number) = (status.canonical_reason(), status.as_u16());
+        let (title, number, id) = (status.canonical_reason(), status.as_u16(), request_id(caller_id));
         let document = serde_json::json!({
-            "type": "about:blank", "title": title, "status": number, "detail": detail, "code": code,
+            "type": "about:blank", "title": title, "status": number, "code": code, "detail": detail,
+            "requestId": id.to_str().unwrap_or_default(),
         });
         let body = Full::new(Bytes::from(document.to_string())).map_err(|never| match never {}).boxed_unsync();
         let mut response = Response::new(body);
         *response.status_mut() = status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        response.headers_mut().insert(REQUEST_ID, request_id(headers));
+        response.headers_mut().insert(REQUEST_ID, id);
         response
     }
 }
 
-fn request_id(headers: &HeaderMap) -> HeaderValue {
+fn request_id(caller_id: Option<HeaderValue>) -> HeaderValue {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
-    let valid = |id: &&HeaderValue| (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.as_bytes().iter().all(allowed);
+    let valid = |id: &HeaderValue| (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.as_bytes().iter().all(allowed);
     // A number is always a valid header.
-    headers.get(REQUEST_ID).filter(valid).cloned().unwrap_or_else(|| HeaderValue::from(rand::random::<u64>()))
+    caller_id.filter(valid).unwrap_or_else(|| HeaderValue::from(rand::random::<u64>()))
 }

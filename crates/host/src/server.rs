@@ -25,7 +25,7 @@ use crate::app::Routes;
 use crate::args::Args;
 use crate::body::{Pace, Watched};
 use crate::pool::Pool;
-use crate::problem::Problem;
+use crate::problem::{Problem, REQUEST_ID};
 
 /// Most bytes buffered for one connection; larger headers get 431.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
@@ -114,15 +114,15 @@ impl Server {
     async fn answer(&self, request: Request<Incoming>) -> Response<WasiBody> {
         let token = self.requests.token();
         let (mut head, body) = request.into_parts();
-        let Some(uri) = full_uri(&head) else { return Problem::BadRequest.answer(&head.headers) };
-        let Some(component) = self.routes.find(uri.path()) else { return Problem::NotFound.answer(&head.headers) };
+        let request_id = head.headers.get(REQUEST_ID).cloned();
+        let Some(uri) = full_uri(&head) else { return Problem::BadRequest.answer(request_id) };
+        let Some(component) = self.routes.find(uri.path()) else { return Problem::NotFound.answer(request_id) };
         head.uri = uri;
-        let headers = head.headers.clone();
         let (pace, pause) = (Pace::Average(self.args.body_timeout), Pace::Pause(self.args.request_limit));
         let body = Watched::new(body, pace, self.args.body_limit_bytes, None).boxed_unsync();
         match self.pools[component].call(Request::from_parts(head, body)).await {
             Ok(response) => response.map(|body| Watched::new(body, pause, u64::MAX, Some(token)).boxed_unsync()),
-            Err(problem) => problem.answer(&headers),
+            Err(problem) => problem.answer(request_id),
         }
     }
 }

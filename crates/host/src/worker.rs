@@ -1,6 +1,9 @@
 //! A worker keeps one warm instance of a component serving: many requests in it at once, and a fresh one when it traps,
 //! stalls or leaves a request unanswered. One pinned instance is what makes group commit in a component real.
 
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,7 +13,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use wasmtime::AsContextMut;
 use wasmtime::component::{Accessor, Func};
 use wasmtime_wasi_http::WasiHttpView;
@@ -90,7 +93,7 @@ async fn drive(
 ) -> wasmtime::Result<()> {
     let Proxy::P3(service) = proxy;
     let function = *service.wasi_http_handler().func_handle().func();
-    let mut beat = interval(BEAT);
+    let mut beating = pin!(beat(beats));
     let mut running = FuturesUnordered::new();
     let mut retires = Some(retires);
     while retires.is_some() || !running.is_empty() {
@@ -102,9 +105,7 @@ async fn drive(
                     retires = None;
                 }
             }
-            _ = beat.tick() => {
-                beats.fetch_add(1, Ordering::Relaxed);
-            }
+            never = &mut beating => match never {},
             job = next(accessor, function, jobs), if retires.is_some() && running.len() < args.concurrent_requests.get() => {
                 match job {
                     // Nobody waits any more for a job whose client has left, or whose time ran out in the queue.
@@ -117,17 +118,17 @@ async fn drive(
     }
     // Bodies that still stream, and whatever else the component does after its answers.
     let afterwork = if jobs.is_closed() { AFTERWORK } else { args.request_limit };
-    let idle = std::future::poll_fn(|cx| {
-        beats.fetch_add(1, Ordering::Relaxed);
-        accessor.poll_no_interesting_tasks(cx)
-    });
-    _ = timeout(afterwork, idle).await;
+    tokio::select! {
+        () = poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)) => {}
+        () = sleep(afterwork) => {}
+        never = &mut beating => match never {},
+    }
     Ok(())
 }
 
 /// The next request, once the instance can take one; `None` when the queue is closed.
 async fn next(accessor: &Accessor<State>, function: Func, jobs: &Receiver<Job>) -> Option<Job> {
-    std::future::poll_fn(|cx| accessor.poll_ready_for_concurrent_call(function, cx)).await;
+    poll_fn(|cx| accessor.poll_ready_for_concurrent_call(function, cx)).await;
     jobs.recv().await.ok()
 }
 
@@ -141,6 +142,15 @@ fn start<'a>(
     let prepared = accessor
         .with(|mut store| Prepared::new(store.as_context_mut(), proxy, job.request, State::http, job.answer))?;
     Ok(prepared.run(accessor, sleep(limit)))
+}
+
+/// Counts on while it is polled, which is while the event loop turns.
+async fn beat(beats: &AtomicU64) -> Infallible {
+    let mut beat = interval(BEAT);
+    loop {
+        beat.tick().await;
+        beats.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Ends when no beat came for `limit`. It counts its own looks, not the clock, so that a stopped process does not seem

@@ -6,7 +6,6 @@ use http::Uri;
 use super::variables::{self, Values};
 
 /// The hosts that a component may reach: scheme, host and port.
-#[derive(Debug, Default)]
 pub(crate) struct AllowedHosts(Vec<(String, String, u16)>);
 
 impl AllowedHosts {

@@ -20,7 +20,6 @@ use self::manifest::{Manifest, Route};
 use crate::{Args, Error};
 
 /// One component with its grants.
-#[derive(Debug)]
 pub(crate) struct Component {
     pub(crate) name: String,
     pub(crate) source: PathBuf,
@@ -31,7 +30,6 @@ pub(crate) struct Component {
 }
 
 /// The application.
-#[derive(Debug)]
 pub(crate) struct App {
     pub(crate) components: Vec<Arc<Component>>,
     /// From path to index in `components`.
@@ -94,5 +92,68 @@ impl App {
             }
         }
         Self { components, routes: Routes::build(routes, &mut |problem| problems.push(problem)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    /// The application that this repository deploys.
+    fn load(flags: &[&str], environment: &dyn Fn(&str) -> Option<String>) -> Result<App, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("runtime-config.toml");
+        let database = folder.path().join("outbox.db");
+        std::fs::write(&config, format!("[sqlite_database.outbox]\ntype = \"spin\"\npath = {database:?}")).unwrap();
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../spin.toml");
+        let config = config.to_str().unwrap();
+        let fixed = ["wiber-host", "--manifest", manifest, "--runtime-config-file", config];
+        App::load(&Args::parse_from(fixed.iter().chain(flags)), environment)
+    }
+
+    fn component<'a>(app: &'a App, path: &str) -> &'a Component {
+        &app.components[app.routes.find(path).unwrap()]
+    }
+
+    #[test]
+    fn the_manifest_of_this_repository() {
+        let app = load(&[], &|_| None).unwrap();
+        let paths = [
+            ("/messages", "send"),
+            ("/messages/batch", "send"),
+            ("/messages/alice/bob", "fetch"),
+            ("/messages/user/alice", "fetch"),
+            ("/messages/count", "fetch"),
+            ("/messages/id/msg_1", "status"),
+            ("/internal/outbox/read", "outbox"),
+            ("/", "status"),
+            ("/nothing", "status"),
+        ];
+        for (path, name) in paths {
+            assert_eq!(component(&app, path).name, name, "{path}");
+        }
+        let bridge = "http://127.0.0.1:8002/query".parse().unwrap();
+        let grants = |path| (component(&app, path).databases.len(), component(&app, path).hosts.allows(&bridge));
+        assert_eq!(grants("/messages"), (1, false));
+        assert_eq!(grants("/messages/count"), (0, true));
+        assert_eq!(grants("/internal"), (1, false));
+    }
+
+    #[test]
+    fn a_variable_moves_the_grant() {
+        let moved = |name: &str| (name == "SPIN_VARIABLE_BRIDGE_URL").then(|| "http://bridge:1".to_owned());
+        let app = load(&[], &moved).unwrap();
+        assert!(component(&app, "/messages/count").hosts.allows(&"http://bridge:1/".parse().unwrap()));
+        assert!(!component(&app, "/messages/count").hosts.allows(&"http://127.0.0.1:8002/".parse().unwrap()));
+    }
+
+    #[test]
+    fn chosen_components_only() {
+        let app = load(&["-c", "outbox"], &|_| None).unwrap();
+        assert_eq!(component(&app, "/internal/a").name, "outbox");
+        assert!(app.routes.find("/messages").is_none());
+        assert!(matches!(load(&["-c", "nothing"], &|_| None), Err(Error::Config(_))));
     }
 }

@@ -5,7 +5,6 @@
 use routefinder::Router;
 
 /// From path to component.
-#[derive(Debug, Default)]
 pub(crate) struct Routes(Router<usize>);
 
 impl Routes {

@@ -56,10 +56,7 @@ impl Connection {
         // Receivers may be gone where the component does not wait.
         self.run(Box::new(move |connection| match connection {
             Err(error) => _ = columns_to.send(Err(Error::Io(error))),
-            Ok(connection) => {
-                let outcome = run(connection, &statement, parameters, columns_to, rows_to);
-                _ = result_to.send(outcome.map_err(|error| fault::check(connection, error)));
-            }
+            Ok(connection) => _ = result_to.send(run(connection, &statement, parameters, columns_to, rows_to)),
         }));
         Query { columns, rows, result }
     }
@@ -74,20 +71,6 @@ impl Connection {
     fn run(&self, job: Job) {
         // Should the thread have panicked, the job is dropped and with it the sender that the component waits for.
         _ = self.jobs.send(job);
-    }
-}
-
-/// Why a statement ended early.
-pub(super) enum Failure {
-    /// SQLite's reason.
-    Sqlite(rusqlite::Error),
-    /// The host's.
-    Host(&'static str),
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
     }
 }
 
@@ -110,19 +93,21 @@ fn run(
     parameters: Vec<Value>,
     columns_to: oneshot::Sender<Result<Vec<String>, Error>>,
     rows_to: mpsc::Sender<Vec<RowResult>>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
+    let failed = |error: rusqlite::Error| fault::check(connection, &error);
     let prepared = connection.prepare_cached(statement);
     let columns = prepared.as_ref().map(|prepared| prepared.column_names().map(str::to_owned).collect());
     _ = columns_to.send(Ok(columns.unwrap_or_default()));
-    let mut prepared = prepared?;
-    let mut rows = prepared.query(rusqlite::params_from_iter(parameters.into_iter().map(parameter)))?;
+    let mut prepared = prepared.map_err(failed)?;
+    let parameters = rusqlite::params_from_iter(parameters.into_iter().map(parameter));
+    let mut rows = prepared.query(parameters).map_err(failed)?;
     let (mut chunk, mut bytes) = (Vec::new(), 0);
     // The component may stop reading: the statement ends there, as in Spin.
-    let send = |chunk| rows_to.blocking_send(chunk).map_err(|_| Failure::Host("row send error"));
-    while let Some(row) = rows.next()? {
+    let send = |chunk| rows_to.blocking_send(chunk).map_err(|_| Error::Io("row send error".to_owned()));
+    while let Some(row) = rows.next().map_err(failed)? {
         let columns = 0..row.as_ref().column_count();
-        let values = columns.map(|index| column(row.get_ref(index)?, &mut bytes)).collect::<Result<_, _>>()?;
-        chunk.push(RowResult { values });
+        let values = columns.map(|index| column(row.get_ref(index).map_err(failed)?, &mut bytes));
+        chunk.push(RowResult { values: values.collect::<Result<_, _>>()? });
         if chunk.len() == CHUNK_ROWS || bytes >= CHUNK_BYTES {
             bytes = 0;
             send(std::mem::take(&mut chunk))?;
@@ -131,14 +116,14 @@ fn run(
     if chunk.is_empty() { Ok(()) } else { send(chunk) }
 }
 
-fn column(value: ValueRef<'_>, bytes: &mut usize) -> Result<Value, Failure> {
+fn column(value: ValueRef<'_>, bytes: &mut usize) -> Result<Value, Error> {
     Ok(match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(integer) => Value::Integer(integer),
         ValueRef::Real(real) => Value::Real(real),
         ValueRef::Text(text) => {
             *bytes += text.len();
-            Value::Text(String::from_utf8(text.to_vec()).map_err(|_| Failure::Host("a text column is not UTF-8"))?)
+            Value::Text(String::from_utf8(text.to_vec()).map_err(|error| Error::Io(error.to_string()))?)
         }
         ValueRef::Blob(blob) => {
             *bytes += blob.len();

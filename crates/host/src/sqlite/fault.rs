@@ -8,7 +8,6 @@ use std::sync::Once;
 use rusqlite::ffi;
 use rustix::io::Errno;
 
-use super::connection::Failure;
 use crate::bindings::sqlite::Error;
 
 /// Exit code when the disk under a database failed: EX_IOERR of sysexits.h.
@@ -29,12 +28,8 @@ pub(crate) fn watch() {
     });
 }
 
-/// The component's view of a failure; for a disk fault it does not return.
-pub(super) fn check(connection: &rusqlite::Connection, failure: Failure) -> Error {
-    let error = match failure {
-        Failure::Host(reason) => return Error::Io(reason.to_owned()),
-        Failure::Sqlite(error) => error,
-    };
+/// The component's view of SQLite's error; for a disk fault it does not return.
+pub(super) fn check(connection: &rusqlite::Connection, error: &rusqlite::Error) -> Error {
     let code = error.sqlite_extended_error_code().unwrap_or_default();
     // A quota that is used up is no fault of the disk, but SQLite knows only ENOSPC as full.
     if is_disk_fault(code) && matches!(system_error(connection), Errno::DQUOT | Errno::NOSPC) {
