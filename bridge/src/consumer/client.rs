@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::KafkaError;
@@ -69,6 +70,8 @@ impl Client {
             self.fail("librdkafka gave no queue for a partition");
             return None;
         };
+        // An error of an earlier reading stays in the queue (librdkafka gives it no version), and nothing else can be there.
+        while queue.recv().now_or_never().is_some() {}
         let begun = self.consumer.incremental_assign(&list(&self.topic, [(partition, at)]));
         self.check("beginning to read", begun).then_some(queue)
     }

@@ -12,7 +12,7 @@ fn admin(site: &Site) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", &site.kafka.bootstrap_servers).create().unwrap()
 }
 
-async fn gap(site: &Site, partition: i32) -> Gap {
+pub(crate) async fn gap(site: &Site, partition: i32) -> Gap {
     until("an open gap", async || {
         let gaps = site.store.open_gaps(&site.kafka.topic).await.map_err(|e| e.to_string())?;
         gaps.iter()
@@ -23,7 +23,7 @@ async fn gap(site: &Site, partition: i32) -> Gap {
     .await
 }
 
-async fn closed(site: &Site) {
+pub(crate) async fn closed(site: &Site) {
     until("closed gaps", async || {
         let gaps = site.store.open_gaps(&site.kafka.topic).await.map_err(|e| e.to_string())?;
         if gaps.is_empty() { Ok(()) } else { Err(format!("{gaps:?}")) }
@@ -37,7 +37,7 @@ async fn closed(site: &Site) {
 }
 
 /// What the relay does: all that is not stored, again, in order, then says so.
-async fn resend(site: &Site, gap: &Gap, unsettled: &[Message]) {
+pub(crate) async fn resend(site: &Site, gap: &Gap, unsettled: &[Message]) {
     let from_offset = site.inspector.watermarks(gap.partition).await.unwrap().high;
     for message in unsettled {
         site.produce(message, 0).await;

@@ -92,21 +92,28 @@ impl Running {
 
 /// A store in a database of its own.
 pub(crate) async fn store(name: &str) -> Store {
-    let servers = servers().await;
+    store_at(name, servers().await.mongo.uri(), Duration::from_secs(5)).await
+}
+
+async fn store_at(name: &str, uri: String, write_timeout: Duration) -> Store {
     let unique = format!("{name}_{}_{}", std::process::id(), NAMES.fetch_add(1, Ordering::Relaxed));
-    let mongo = config::Mongo {
-        uri: Secret::new(servers.mongo.uri()),
-        database: unique,
-        collection: "messages".into(),
-        write_timeout: Duration::from_secs(5),
-    };
+    let mongo = config::Mongo { uri: Secret::new(uri), database: unique, collection: "messages".into(), write_timeout };
     let store = Store::new(&mongo).await.unwrap();
     store.prepare().await.unwrap();
     store
 }
 
 pub(crate) async fn site(name: &str) -> Site {
-    let store = store(name).await;
+    site_of(name, store(name).await).await
+}
+
+/// A site whose MongoDB client goes by its name, so that a fail point can be for it alone, and does not wait long.
+pub(crate) async fn site_with_app(name: &str) -> Site {
+    let uri = format!("{}&appName={name}", servers().await.mongo.uri());
+    site_of(name, store_at(name, uri, Duration::from_millis(500)).await).await
+}
+
+async fn site_of(name: &str, store: Store) -> Site {
     let unique = format!("{name}.{}.{}", std::process::id(), NAMES.fetch_add(1, Ordering::Relaxed));
     let kafka = config::Kafka {
         bootstrap_servers: servers().await.kafka.bootstrap_servers(),

@@ -3,6 +3,7 @@
 //! protocol.
 
 mod consumer;
+mod faults;
 mod gaps;
 mod harness;
 mod outbox;

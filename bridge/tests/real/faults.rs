@@ -1,0 +1,98 @@
+//! MongoDB that fails in the middle of writes, by its own fail points, and a log with flipped bits.
+
+use std::fs;
+
+use mongodb::bson::{Document, doc};
+use wiber_bridge::store::GapReason;
+
+use crate::gaps::{closed, gap, resend};
+use crate::harness::{Site, check_order, messages, read_all, servers, site, site_with_app, until};
+
+/// Half of the inserts of one test's client meet `failure`, while repeats and a second consumer come on top.
+async fn check(name: &str, failure: Document) {
+    let site = site_with_app(name).await;
+    let admin = mongodb::Client::with_uri_str(servers().await.mongo.uri()).await.unwrap().database("admin");
+    let mut data = doc! { "failCommands": ["insert"], "appName": name };
+    data.extend(failure);
+    let mode = doc! { "activationProbability": 0.5 };
+    let fail = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
+    let sent = messages("alice", "bob", 120);
+    let first = site.consume();
+    let _guard = FAIL_POINT.lock().await;
+    admin.run_command(fail).await.unwrap();
+    for (position, message) in (0..).zip(&sent) {
+        site.produce(message, position).await;
+        if position % 40 == 39 {
+            for repeat in &sent[10..20] {
+                site.produce(repeat, 0).await;
+            }
+        }
+    }
+    let second = site.consume();
+    // Long enough under failures to meet many of them.
+    until("half of the messages", async || {
+        let stored = read_all(&site.store, "alice", "bob").await.len();
+        if stored >= 60 { Ok(()) } else { Err(stored) }
+    })
+    .await;
+    admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await.unwrap();
+    check_order(&site.conversation("alice", "bob", sent.len()).await, &sent);
+    assert_eq!(site.store.dead_letter_count().await.unwrap(), 0, "a transient fault must not dead-letter");
+    first.stop().await;
+    second.stop().await;
+}
+
+/// The server has one fail point of this name.
+static FAIL_POINT: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_connection_costs_nothing() {
+    check("broken", doc! { "closeConnection": true }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_down_in_the_middle_costs_nothing() {
+    check("stepdown", doc! { "errorCode": 11_602, "errorLabels": [] }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unfinished_majority_costs_nothing() {
+    let unfinished =
+        doc! { "code": 64, "codeName": "WriteConcernFailed", "errmsg": "waiting for replication timed out" };
+    check("majority", doc! { "writeConcernError": unfinished }).await;
+}
+
+/// Longer than the write's limit, so that it happens after the consumer has read back and written again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_comes_late_costs_nothing() {
+    check("late", doc! { "blockConnection": true, "blockTimeMS": 3_500 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flipped_bits_are_a_gap_and_not_a_skip() {
+    let site: Site = site("flipped").await;
+    let sent = messages("alice", "bob", 30);
+    let mut partition = 0;
+    for (position, message) in (0..).zip(&sent[..20]) {
+        (partition, _) = site.produce(message, position).await;
+    }
+    let segment = format!("{}-{partition}/00000000000000000000.log", site.kafka.topic);
+    let path = servers().await.kafka.data().join(segment);
+    let mut bytes = fs::read(&path).unwrap();
+    let target = sent[12].content.as_bytes();
+    let at = bytes.windows(target.len()).position(|w| w == target).unwrap();
+    bytes[at] ^= 0x20;
+    fs::write(&path, bytes).unwrap();
+
+    let running = site.consume();
+    site.conversation("alice", "bob", 12).await;
+    let gap = gap(&site, partition).await;
+    assert_eq!((gap.reason, gap.resume_at), (GapReason::Stalled, 20));
+    resend(&site, &gap, &sent[12..20]).await;
+    for (position, message) in (20..).zip(&sent[20..]) {
+        site.produce(message, position).await;
+    }
+    check_order(&site.conversation("alice", "bob", 30).await, &sent);
+    closed(&site).await;
+    running.stop().await;
+}
