@@ -30,6 +30,8 @@ pub(super) struct Drain {
     pub(super) held: watch::Receiver<Held>,
     pub(super) gaps: watch::Receiver<Vec<Gap>>,
     pub(super) send_again: Arc<Notify>,
+    /// Makes the lease's keeper renew it now.
+    pub(super) renew: Arc<Notify>,
     pub(super) published: Arc<Notify>,
     pub(super) tell: mpsc::Sender<Chore>,
     pub(super) inspector: Inspector,

@@ -1,12 +1,12 @@
 //! Holds the lease of one outbox. It decides who reads and saves duplicates; correctness never rests on it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::source::{self, Error, Source};
-use crate::backoff::pause;
 use crate::report::Chain;
 use crate::status::Board;
 use crate::telemetry::{Metrics, Operation};
@@ -29,48 +29,52 @@ pub(super) fn holder_name(instance_id: Option<&str>) -> String {
     format!("{}-{:016x}", instance_id.unwrap_or("relay"), rand::random::<u64>())
 }
 
-/// Takes and renews the lease until `stop`, then gives it up.
-pub(super) async fn keep(
-    source: Source,
-    held: watch::Sender<Held>,
-    board: Board,
-    metrics: Metrics,
-    stop: CancellationToken,
-) {
-    let note = format!("outbox-{}", source.url());
-    let mut backoff = source::backoff();
-    loop {
-        let answer = tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            answer = source.lease(TTL) => answer,
-        };
-        let go_on = match answer {
-            Ok(answer) => {
-                board.clear_note(&note);
-                backoff.reset();
-                show(&source, &held, Some(answer.outbox_id));
-                pause(RENEWAL, &stop).await
-            }
-            Err(error) => {
-                note_error(&source, &board, &note, &error);
-                metrics.count_retry(Operation::Outbox);
-                // An outbox that does not answer lets no other relay read either; whatever this one still has in
-                // flight makes duplicates at most. Only another holder ends a session.
-                if matches!(error, Error::LeaseHeld { .. }) {
-                    show(&source, &held, None);
-                }
-                backoff.wait(&stop).await
-            }
-        };
-        if !go_on {
-            break;
+/// Takes and renews the lease of one outbox.
+pub(super) struct Keeper {
+    pub(super) source: Source,
+    pub(super) held: watch::Sender<Held>,
+    /// Rung when a read was refused.
+    pub(super) renew: Arc<Notify>,
+    pub(super) board: Board,
+    pub(super) metrics: Metrics,
+}
+
+impl Keeper {
+    /// Keeps the lease until `stop`, then gives it up.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        stop.run_until_cancelled(self.keep()).await;
+        if self.held.send_replace(Held::default()).outbox_id.is_some()
+            && let Err(error) = self.source.release().await
+        {
+            let outbox = self.source.url();
+            tracing::info!(outbox, error = %Chain(&error), "the lease was not given up and will expire");
         }
     }
-    if held.send_replace(Held::default()).outbox_id.is_some()
-        && let Err(error) = source.release().await
-    {
-        tracing::info!(outbox = source.url(), error = %Chain(&error), "the lease was not given up and will expire");
+
+    async fn keep(&self) {
+        let note = format!("outbox-{}", self.source.url());
+        let mut backoff = source::backoff();
+        loop {
+            match self.source.lease(TTL).await {
+                Ok(answer) => {
+                    self.board.clear_note(&note);
+                    backoff.reset();
+                    show(&self.source, &self.held, Some(answer.outbox_id));
+                    // Rung or not, it is renewed next.
+                    let _ = tokio::time::timeout(RENEWAL, self.renew.notified()).await;
+                }
+                Err(error) => {
+                    note_error(&self.source, &self.board, &note, &error);
+                    self.metrics.count_retry(Operation::Outbox);
+                    // An outbox that does not answer lets no other relay read either; whatever this one still has in
+                    // flight makes duplicates at most. Only another holder ends a session.
+                    if matches!(error, Error::LeaseHeld { .. }) {
+                        show(&self.source, &self.held, None);
+                    }
+                    tokio::time::sleep(backoff.next_wait()).await;
+                }
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::drain::Drain;
 use super::identity::Identity;
-use super::lease::{self, Held};
+use super::lease::{Held, Keeper};
 use super::settle::Settle;
 use super::source::Source;
 use super::{Error, Parts, chores, statistics};
@@ -22,14 +22,21 @@ pub(super) async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let (held_sender, held) = watch::channel(Held::default());
-    let (published, send_again) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (published, send_again, renew) = (Arc::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
     let (tell, chores) = mpsc::channel(chores::WAITING_MAX);
     let Parts { inspector, store, board, metrics, lag, flush_limit, .. } = parts;
     let drained = CancellationToken::new();
     let mut beside = JoinSet::new();
     let identity = Identity::new(source.url(), store.clone(), board.clone(), metrics.clone());
     beside.spawn(chores::run(identity, store.clone(), chores, drained.clone()));
-    beside.spawn(lease::keep(source.clone(), held_sender, board.clone(), metrics.clone(), drained.clone()));
+    let keeper = Keeper {
+        source: source.clone(),
+        held: held_sender,
+        renew: Arc::clone(&renew),
+        board: board.clone(),
+        metrics: metrics.clone(),
+    };
+    beside.spawn(keeper.run(drained.clone()));
     beside.spawn(statistics::run(source.clone(), metrics.clone(), drained.clone()));
     let settle = Settle {
         source: source.clone(),
@@ -41,7 +48,8 @@ pub(super) async fn run(
         send_again: Arc::clone(&send_again),
     };
     beside.spawn(settle.run(drained.clone()));
-    let drain = Drain { source, held, gaps, send_again, published, tell, inspector, board, metrics, flush_limit };
+    let drain =
+        Drain { source, held, gaps, send_again, renew, published, tell, inspector, board, metrics, flush_limit };
     let outcome = drain.run(&shutdown).await;
     drained.cancel();
     let mut ended = Ok(());

@@ -225,8 +225,12 @@ impl<'a> Run<'a> {
                 self.read_backoff.reset();
                 self.take_rows(answer);
             }
-            Err(source::Error::LeaseHeld { .. }) => self.session.end(End::LeaseLost),
             Err(error) => {
+                // The lease may only have run out while the outbox was slow: taking it again tells. Going on is sound in
+                // any case, since what another relay marked in between is in Kafka's log already.
+                if matches!(error, source::Error::LeaseHeld { .. }) {
+                    self.drain.renew.notify_one();
+                }
                 self.note_outbox_error(&error);
                 let delay = self.read_backoff.next_wait();
                 return self.session.want_read(ROWS_MAX).map(|read| self.read(read, delay));
