@@ -6,10 +6,10 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use tokio::sync::OnceCell;
 
+use crate::binaries;
 use crate::client::Client;
 use crate::host::Host;
 use crate::stack::{Plan, Stack};
-use crate::{binaries, wait};
 
 /// Points the HTTP suite at a running deployment.
 const URL: &str = "WIBER_TEST_URL";
@@ -17,6 +17,7 @@ const URL: &str = "WIBER_TEST_URL";
 const OUTBOX_TOKEN: &str = "WIBER_TEST_OUTBOX_TOKEN";
 
 static EMBEDDED: OnceCell<Result<Site, String>> = OnceCell::const_new();
+static NAMED: OnceCell<Result<Site, String>> = OnceCell::const_new();
 static SPIN: OnceCell<Result<Site, String>> = OnceCell::const_new();
 
 /// Which deployment.
@@ -59,7 +60,7 @@ impl Place {
         let site = match self {
             Self::Embedded => EMBEDDED.get_or_init(|| start(Host::Embedded)).await,
             Self::Spin => SPIN.get_or_init(|| start(Host::Spin)).await,
-            Self::Url => return named(),
+            Self::Url => NAMED.get_or_init(named).await,
         };
         site.clone().unwrap_or_else(|error| panic!("the shared deployment did not start: {error}"))
     }
@@ -93,23 +94,18 @@ async fn start(host: Host) -> Result<Site, String> {
     Ok(Site { client, outbox_token, stack: Some(Arc::new(stack)) })
 }
 
-fn named() -> Site {
-    let client = Client::functions(&std::env::var(URL).unwrap_or_default());
-    Site { client, outbox_token: std::env::var(OUTBOX_TOKEN).ok(), stack: None }
+async fn named() -> Result<Site, String> {
+    let url = std::env::var(URL).unwrap_or_default();
+    let client = Client::functions(&url);
+    let ready = client.call("GET", "/health/readiness").attempt().await;
+    let ready = ready.map_err(|error| format!("{URL}={url} does not answer: {error}"))?;
+    if ready.status != 200 {
+        return Err(format!("{URL}={url} is not ready: {ready}"));
+    }
+    Ok(Site { client, outbox_token: std::env::var(OUTBOX_TOKEN).ok(), stack: None })
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
-}
-
-impl Site {
-    /// Waits until readiness is 200, for a deployment that has just been started by someone else.
-    pub async fn ready(&self) {
-        wait::until("readiness 200", async || {
-            let answer = self.client.get("/health/readiness").await;
-            if answer.status == 200 { Ok(()) } else { Err(answer.to_string()) }
-        })
-        .await;
-    }
 }
