@@ -12,6 +12,10 @@ use crate::{cargo, needs};
 
 /// Each is the package `wiber-<name>`, and `<name>.wasm` in spin.toml.
 const COMPONENTS: [&str; 4] = ["send", "fetch", "outbox", "status"];
+/// The same, as cargo is told.
+pub(crate) const COMPONENT_PACKAGES: [&str; 4] =
+    ["--package=wiber-send", "--package=wiber-fetch", "--package=wiber-outbox", "--package=wiber-status"];
+pub(crate) const WASM_TARGET: &str = "--target=wasm32-wasip2";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -33,16 +37,8 @@ pub(crate) async fn run(repository: &Repository, arguments: Arguments) -> anyhow
 pub(crate) async fn functions(repository: &Repository, progress: &Progress) -> anyhow::Result<()> {
     needs::wasm_target(repository.root())?;
     let task = progress.task("Building the functions");
-    let arguments = [
-        "build",
-        "--release",
-        "--target=wasm32-wasip2",
-        "--package=wiber-send",
-        "--package=wiber-fetch",
-        "--package=wiber-outbox",
-        "--package=wiber-status",
-    ];
-    cargo::watched(repository.root(), &task, arguments).await?;
+    let arguments = [&["build", "--release", WASM_TARGET], &COMPONENT_PACKAGES[..]].concat();
+    cargo::watched(repository.root(), &task, &arguments).await?;
     let built = repository.target().join("wasm32-wasip2/release");
     let components = repository.components();
     fs::create_dir_all(&components).with_context(|| format!("cannot create {}", components.display()))?;
@@ -59,7 +55,7 @@ pub(crate) async fn functions(repository: &Repository, progress: &Progress) -> a
 pub(crate) async fn programs(repository: &Repository, progress: &Progress) -> anyhow::Result<()> {
     needs::native()?;
     let task = progress.task("Building host and bridge");
-    cargo::watched(repository.root(), &task, ["build", "--bin=wiber-host", "--bin=wiber-bridge"]).await?;
+    cargo::watched(repository.root(), &task, &["build", "--bin=wiber-host", "--bin=wiber-bridge"]).await?;
     task.done("development profile");
     Ok(())
 }

@@ -24,7 +24,7 @@ pub(crate) fn command(root: &Path) -> Command {
 ///
 /// # Errors
 /// If it cannot be run or fails; cargo has then said why.
-pub(crate) fn shown<const N: usize>(root: &Path, arguments: [&str; N]) -> anyhow::Result<()> {
+pub(crate) fn shown(root: &Path, arguments: &[&str]) -> anyhow::Result<()> {
     let mut cargo = command(root);
     cargo.args(arguments);
     show(cargo)
@@ -47,7 +47,7 @@ pub(crate) fn show(mut command: Command) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If it cannot be run or fails; then with the compiler's words.
-pub(crate) async fn watched<const N: usize>(root: &Path, task: &Task, arguments: [&str; N]) -> anyhow::Result<()> {
+pub(crate) async fn watched(root: &Path, task: &Task, arguments: &[&str]) -> anyhow::Result<()> {
     let mut cargo = command(root);
     cargo.args(arguments).env("CARGO_TERM_COLOR", "never");
     // Cargo's own bar, which it draws for terminals only, is the one source of how much there is to build.

@@ -1,9 +1,11 @@
 //! `cargo xtask check`: formatting, lints, dependencies, and the tree's own rules.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::bail;
 
+use crate::build::{COMPONENT_PACKAGES, WASM_TARGET};
 use crate::repository::Repository;
 use crate::{cargo, deny, needs, tidy};
 
@@ -22,8 +24,8 @@ pub(crate) async fn run(repository: &Repository, arguments: Arguments) -> anyhow
     let mut failures = Vec::new();
     let mut note = |outcome: anyhow::Result<()>| failures.extend(outcome.err());
     note(tidy::check(root));
-    note(cargo::shown(root, ["fmt", "--all", "--check"]));
-    note(cargo::shown(root, ["clippy", "--all-targets", "--quiet", "--", "--deny=warnings"]));
+    note(cargo::shown(root, &["fmt", "--all", "--check"]));
+    note(cargo::shown(root, &["clippy", "--all-targets", "--", "--deny=warnings"]));
     note(clippy_for_wasm(root));
     if !arguments.no_deny {
         note(deny::check(repository).await);
@@ -36,17 +38,8 @@ pub(crate) async fn run(repository: &Repository, arguments: Arguments) -> anyhow
     bail!("check found problems:{}", failures.concat())
 }
 
-fn clippy_for_wasm(root: &std::path::Path) -> anyhow::Result<()> {
-    let arguments = [
-        "clippy",
-        "--quiet",
-        "--target=wasm32-wasip2",
-        "--package=wiber-send",
-        "--package=wiber-fetch",
-        "--package=wiber-outbox",
-        "--package=wiber-status",
-        "--",
-        "--deny=warnings",
-    ];
-    cargo::shown(root, arguments)
+/// The components, and the one that the host's tests run.
+fn clippy_for_wasm(root: &Path) -> anyhow::Result<()> {
+    let packages = [&COMPONENT_PACKAGES[..], &["--package=wiber-host-probe"]].concat();
+    cargo::shown(root, &[&["clippy", WASM_TARGET], &packages[..], &["--", "--deny=warnings"]].concat())
 }

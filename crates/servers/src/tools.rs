@@ -46,7 +46,9 @@ pub struct Tools {
 pub fn default_cache() -> PathBuf {
     let named = std::env::var_os(CACHE_VARIABLE).filter(|folder| !folder.is_empty());
     let in_home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/wiber"));
-    named.map(PathBuf::from).or_else(in_home).unwrap_or_else(|| std::env::temp_dir().join("wiber-cache"))
+    let folder = named.map(PathBuf::from).or_else(in_home).unwrap_or_else(|| std::env::temp_dir().join("wiber-cache"));
+    // Maven and the servers run in folders of their own.
+    std::path::absolute(&folder).unwrap_or(folder)
 }
 
 /// Makes sure that both are in `cache`, downloading what is not.
