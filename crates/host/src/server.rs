@@ -1,7 +1,6 @@
 //! HTTP/1.1 on a listener: limits of connections, headers and bodies, the choice of the component, and an orderly end.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,7 +94,7 @@ impl Server {
         let ended = tokio::select! {
             ended = &mut connection => ended,
             () = self.closing.cancelled() => {
-                Pin::new(&mut connection).graceful_shutdown();
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
                 (&mut connection).await
             }
         };

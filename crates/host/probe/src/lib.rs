@@ -58,7 +58,7 @@ async fn handle(request: Request) -> sdk::Result<http::Response<sdk::BoxBody>> {
         "headers" => format!("{:?}", request.headers()),
         "open" => Connection::open(&argument).await.map_or_else(|error| format!("{error:?}"), |_| "open".to_owned()),
         "sql" => sql(&text_of(request).await).await,
-        "variable" => variables::get(&argument).await.map_or_else(|error| format!("{error:?}"), |value| value),
+        "variable" => variables::get(&argument).await.unwrap_or_else(|error| format!("{error:?}")),
         "out" => out(&argument, Duration::from_secs(5)).await,
         "out-briefly" => out(&argument, Duration::from_millis(300)).await,
         "length" => length(request).await,
