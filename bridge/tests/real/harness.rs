@@ -150,11 +150,6 @@ impl Site {
         Running { task: tokio::spawn(consumer::run(parts, stop.clone())), stop }
     }
 
-    /// Creates the topic again after a test deleted it.
-    pub(crate) async fn ensure_topics(&self) {
-        assert!(ensure_ready(&self.inspector, &self.board, &self.metrics, &CancellationToken::new()).await.unwrap());
-    }
-
     /// Produces a message as the relay does; returns its partition and offset.
     pub(crate) async fn produce(&self, message: &Message, position: i64) -> (i32, i64) {
         let value = serde_json::to_string(message).unwrap();
