@@ -30,18 +30,20 @@ const READ: &str = "SELECT json_group_array(json_object(
         'position', position, 'message', message, 'requestId', request_id, 'traceparent', traceparent))
     FROM (SELECT position, message, request_id, traceparent FROM outbox WHERE FILTER position > ?1 ORDER BY position LIMIT ?2)";
 
+// The + keeps SQLite from walking the index on state and reading the whole list again for each row of it.
 pub(crate) const PUBLISHED: &str = "UPDATE outbox SET state = 1, partition = e.value ->> 'partition', log_offset = e.value ->> 'offset',
         published_at = e.value ->> 'publishedAt'
     FROM json_each(?1) AS e
-    WHERE outbox.position = e.value ->> 'position' AND outbox.message_id = e.value ->> 'messageId' AND outbox.state = 0";
+    WHERE outbox.position = e.value ->> 'position' AND outbox.message_id = e.value ->> 'messageId' AND +outbox.state = 0";
 
 pub(crate) const UNSETTLED: &str = "SELECT json_group_array(json_object('position', position, 'messageId', message_id))
     FROM (SELECT position, message_id FROM outbox WHERE state = 1 AND position > ?1 ORDER BY position LIMIT ?2)";
 
-// A replaced file may hold another message at the same position, hence both columns.
+// A replaced file may hold another message at the same position, hence both columns. Without the + SQLite pairs every id
+// with every position.
 pub(crate) const SETTLE: &str = "DELETE FROM outbox
     WHERE position IN (SELECT e.value ->> 'position' FROM json_each(?1) AS e)
-    AND message_id IN (SELECT e.value ->> 'messageId' FROM json_each(?1) AS e)";
+    AND +message_id IN (SELECT e.value ->> 'messageId' FROM json_each(?1) AS e)";
 
 impl<C: Connection> Database<C> {
     /// Takes or renews the lease for `ttl_ms`. A lease that ends further ahead than any lease may is a clock that

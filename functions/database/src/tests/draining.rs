@@ -103,20 +103,28 @@ async fn another_connections_commit_is_noticed() {
     assert_ne!(reader.data_version().await.unwrap(), before);
 }
 
+async fn plan(database: &Database<Native>, sql: &str, parameters: &[Value]) -> Vec<String> {
+    let plan = database.run(&format!("EXPLAIN QUERY PLAN {sql}"), parameters).await.unwrap();
+    plan.into_iter().filter_map(|row| row.into_iter().last()).map(Value::into_text).collect()
+}
+
+/// Rows are looked up one by one: neither is the outbox walked, nor the list read again for every row of it.
 #[tokio::test]
-async fn no_statement_scans_the_outbox() {
+async fn rows_are_marked_and_settled_by_position() {
     let outbox = Outbox::new();
     let database = filled(&outbox, 200).await;
     let rows = Value::Text(serde_json::to_string(&[published(1)]).unwrap());
-    let statements = [
-        (super::super::drain::PUBLISHED, vec![rows.clone()]),
-        (super::super::drain::SETTLE, vec![rows]),
-        (super::super::drain::UNSETTLED, vec![0.into(), 10.into()]),
-    ];
-    for (sql, parameters) in statements {
-        let plan = database.run(&format!("EXPLAIN QUERY PLAN {sql}"), &parameters).await.unwrap();
-        let text: Vec<String> =
-            plan.into_iter().filter_map(|row| row.into_iter().last()).map(Value::into_text).collect();
-        assert!(!text.iter().any(|line| line.starts_with("SCAN outbox")), "{sql}: {text:?}");
+    for sql in [super::super::drain::PUBLISHED, super::super::drain::SETTLE] {
+        let plan = plan(&database, sql, std::slice::from_ref(&rows)).await;
+        let by_position = |line: &String| line.starts_with("SEARCH outbox USING INTEGER PRIMARY KEY (rowid=?)");
+        assert!(plan.iter().any(by_position), "{sql}: {plan:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_listed_is_found_by_index() {
+    let outbox = Outbox::new();
+    let database = filled(&outbox, 200).await;
+    let plan = plan(&database, super::super::drain::UNSETTLED, &[0.into(), 10.into()]).await;
+    assert!(plan.iter().any(|line| line.contains("outbox_state (state=? AND position>?)")), "{plan:?}");
 }
