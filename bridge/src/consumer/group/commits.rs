@@ -9,8 +9,8 @@ use super::super::committer::{Committed, Offsets};
 use super::super::slot::Slot;
 use super::Group;
 
-/// How long a commit that something waits for may take.
-const LIMIT: Duration = Duration::from_secs(2);
+/// How long a commit that something waits for may take at most.
+const LIMIT_MAX: Duration = Duration::from_secs(2);
 
 impl Group<'_> {
     /// Commits how far each partition has come since the last time.
@@ -55,7 +55,9 @@ impl Group<'_> {
         if !self.request(offsets.to_vec()) {
             return Err("the commit could not be sent".to_owned());
         }
-        let deadline = tokio::time::Instant::now() + LIMIT;
+        // Leaving the group comes after it, within one deadline.
+        let limit = LIMIT_MAX.min(self.parts.close_limit / 2);
+        let deadline = tokio::time::Instant::now() + limit;
         loop {
             let answer = timeout_at(deadline, self.callbacks.commits.recv());
             match self.client.serve_while(answer).await {
