@@ -7,6 +7,10 @@ const BUSY_MS_MAX: u64 = 5_000;
 /// Pause between two tries. SQLite's own busy wait would block every request of the instance, and sleeps far longer
 /// than a commit takes.
 const BUSY_PAUSE_MICROS: u64 = 300;
+/// SQLite's own wait where the journal is a rollback journal, milliseconds. A writer that commits there must outwait the
+/// readers, and only while it waits inside SQLite are new readers kept out (the PENDING lock); without it a few readers
+/// that poll can starve every writer.
+const ROLLBACK_WAIT_MS: u64 = 10;
 
 /// The setting `outbox_journal`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,6 +85,9 @@ impl<C: Connection> Database<C> {
         if synchronous != 2 {
             return Err(Error::NotDurable(format!("synchronous reads back as {synchronous} instead of 2 (FULL)")));
         }
+        if this.journal != "wal" {
+            this.run(&format!("PRAGMA busy_timeout={ROLLBACK_WAIT_MS}"), &[]).await?;
+        }
         schema::migrate(&this).await?;
         this.outbox_id = schema::outbox_id(&this).await?;
         Ok(this)
@@ -97,7 +104,10 @@ impl<C: Connection> Database<C> {
         this.require_file().await?;
         this.journal = this.one("PRAGMA journal_mode", &[]).await?.into_text();
         let version = this.one("SELECT sqlite_version()", &[]).await?.into_text();
-        if this.journal == "wal" && setting.mode(&version) != "wal" {
+        if this.journal != "wal" {
+            // Which rollback journal is used is not in the file: it is what writers set.
+            setting.mode(&version).clone_into(&mut this.journal);
+        } else if setting.mode(&version) != "wal" {
             return Err(Error::NotDurable(format!("the file is in WAL mode, which is not safe on SQLite {version}")));
         }
         this.outbox_id = if schema::is_made(&this).await? { schema::outbox_id(&this).await? } else { String::new() };

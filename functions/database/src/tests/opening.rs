@@ -31,6 +31,9 @@ async fn the_journal_setting_is_kept_and_reads_back() {
     let database = Database::open(Native::open(&outbox.path), JournalSetting::Truncate).await.unwrap();
     assert_eq!(database.journal(), "truncate");
     drop(database);
+    let reader = Database::open_read_only(Native::open(&outbox.path), JournalSetting::Truncate).await.unwrap();
+    assert_eq!(reader.journal(), "truncate");
+    drop(reader);
     assert_eq!(outbox.open().await.journal(), "wal");
 }
 
