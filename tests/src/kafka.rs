@@ -12,6 +12,7 @@ use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
+use wiber_model::record::PARTITIONS;
 
 use crate::wait;
 
@@ -40,7 +41,7 @@ impl Record {
     }
 }
 
-/// Every record of `topic`, by partition and offset; empty where the topic does not exist.
+/// Every record of `topic`, by partition and offset.
 ///
 /// # Errors
 /// If Kafka does not answer.
@@ -61,19 +62,18 @@ fn scan_blocking(bootstrap: &str, topic: &str) -> Result<Vec<Record>, KafkaError
         .create()?;
     let mut ends = HashMap::new();
     let mut assignment = TopicPartitionList::new();
-    let metadata = consumer.fetch_metadata(Some(topic), TIME_LIMIT)?;
-    for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
-        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), TIME_LIMIT)?;
+    for partition in 0..PARTITIONS {
+        let (low, high) = consumer.fetch_watermarks(topic, partition, TIME_LIMIT)?;
         if high > low {
-            ends.insert(partition.id(), high);
-            assignment.add_partition_offset(topic, partition.id(), Offset::Offset(low))?;
+            ends.insert(partition, high);
+            assignment.add_partition_offset(topic, partition, Offset::Offset(low))?;
         }
     }
     consumer.assign(&assignment)?;
     let mut records = Vec::new();
     while !ends.is_empty() {
-        let Some(message) = consumer.poll(TIME_LIMIT) else { break };
-        let message = message?;
+        let timed_out = || KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut);
+        let message = consumer.poll(TIME_LIMIT).ok_or_else(timed_out)??;
         let record = Record {
             partition: message.partition(),
             offset: message.offset(),
@@ -125,8 +125,13 @@ pub async fn describe(bootstrap: &str, topic: &str) -> (i32, HashMap<String, Str
     let answers = admin.describe_configs(&asked, &AdminOptions::new()).await.expect("Kafka answers");
     let settings = answers.into_iter().next().expect("one topic was asked for").expect("the topic exists");
     let settings = settings.entries.into_iter().map(|entry| (entry.name, entry.value.unwrap_or_default())).collect();
-    let metadata = admin.inner().fetch_metadata(Some(topic), TIME_LIMIT).expect("Kafka answers");
-    let partitions = metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>();
+    let partitions = wait::until("the topic's partitions", async || {
+        let metadata = admin.inner().fetch_metadata(Some(topic), TIME_LIMIT).map_err(|error| error.to_string())?;
+        // A broker may still load what it hosts; it then lists the topic with an error and without partitions.
+        let found = metadata.topics().first().filter(|found| found.error().is_none());
+        found.map(|found| found.partitions().len()).ok_or_else(|| "no metadata yet".to_owned())
+    })
+    .await;
     (i32::try_from(partitions).unwrap_or(-1), settings)
 }
 
@@ -169,7 +174,7 @@ pub async fn delete(bootstrap: &str, topic: &str) {
 /// If Kafka does not.
 pub async fn delete_records(bootstrap: &str, topic: &str) {
     let mut ends = TopicPartitionList::new();
-    for partition in 0..wiber_model::record::PARTITIONS {
+    for partition in 0..PARTITIONS {
         ends.add_partition_offset(topic, partition, Offset::End).expect("an offset that Kafka knows");
     }
     admin(bootstrap).delete_records(&ends, &AdminOptions::new()).await.expect("Kafka deletes the records");
