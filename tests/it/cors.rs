@@ -2,17 +2,19 @@
 
 use libtest_mimic::Trial;
 use wiber_tests::answer::Answer;
+use wiber_tests::host::Host;
 use wiber_tests::stack::Plan;
-use wiber_tests::tests;
+use wiber_tests::tests_on;
 
-pub(crate) fn tests() -> Vec<Trial> {
-    tests![origins_that_are_set_are_granted]
+pub(crate) fn tests(host: Host) -> Vec<Trial> {
+    tests_on![host; origins_that_are_set_are_granted]
 }
 
 const GRANTED: [&str; 2] = ["https://app.example.test", "https://other.example.test"];
 
-async fn origins_that_are_set_are_granted() {
-    let stack = Plan::new("cors").bridges(0).variable("cors_origins", &GRANTED.join(", ")).start_unready().await;
+async fn origins_that_are_set_are_granted(host: Host) {
+    let stack =
+        Plan::new("cors").host(host).bridges(0).variable("cors_origins", &GRANTED.join(", ")).start_unready().await;
     let call = async |method: &str, path: &str, origin: &str| -> Answer {
         let call = stack.client.call(method, path).header("origin", origin);
         call.header("access-control-request-method", "POST").go().await

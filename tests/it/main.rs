@@ -2,7 +2,8 @@
 //! a promise.
 //!
 //! `http` is the HTTP suite: it needs no more than a base URL, and runs once for each place that is present (the embedded
-//! host, Spin where it is on the PATH, or the deployment that `WIBER_TEST_URL` names).
+//! host, Spin where it is on the PATH, or only the deployment that `WIBER_TEST_URL` names). Promises that rest on the host
+//! are tested on each host that is present, all others on the embedded one.
 
 mod bridge_killed;
 mod cors;
@@ -27,6 +28,7 @@ mod two_bridges;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
+use wiber_tests::host::Host;
 use wiber_tests::site::{self, Place};
 use wiber_tests::{binaries, names, run, servers, trial};
 
@@ -65,20 +67,25 @@ fn promises() -> Vec<Trial> {
         bridge_killed::tests(),
         log_lost::tests(),
         two_bridges::tests(),
-        host_killed::tests(),
+        on_each_host(host_killed::tests),
         everything_down::tests(),
         mongodb_down::tests(),
         poison::tests(),
         explain::tests(),
         shutdown::tests(),
-        grants::tests(),
+        grants::manifest_tests(),
+        on_each_host(grants::tests),
         start::tests(),
-        outbox_full::tests(),
-        outbox_protocol::tests(),
+        on_each_host(outbox_full::tests),
+        on_each_host(outbox_protocol::tests),
         tokens::tests(),
         topics::tests(),
-        cors::tests(),
-        message_path::tests(),
+        on_each_host(cors::tests),
+        on_each_host(message_path::tests),
     ];
     files.into_iter().flatten().collect()
+}
+
+fn on_each_host(tests: fn(Host) -> Vec<Trial>) -> Vec<Trial> {
+    Host::present().into_iter().flat_map(tests).collect()
 }

@@ -8,25 +8,26 @@ use mongodb::bson::{Bson, Document};
 use serde_json::Value;
 use wiber_model::Conversation;
 use wiber_model::record::{self, header};
+use wiber_tests::host::Host;
 use wiber_tests::kafka::{self, Record};
 use wiber_tests::site::{Place, Site};
 use wiber_tests::stack::{Plan, Stack};
-use wiber_tests::{names, send, shape, tests, wait};
+use wiber_tests::{names, send, shape, tests_on, wait};
 
-pub(crate) fn tests() -> Vec<Trial> {
-    tests![a_message_takes_its_whole_path, a_message_is_readable_within_100_ms, names_of_one_user_stand_once]
+pub(crate) fn tests(host: Host) -> Vec<Trial> {
+    tests_on![host; a_message_takes_its_whole_path, a_message_is_readable_within_100_ms, names_of_one_user_stand_once]
 }
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-async fn shared() -> (Site, std::sync::Arc<Stack>) {
-    let site = Place::Embedded.site().await;
+async fn shared(host: Host) -> (Site, std::sync::Arc<Stack>) {
+    let site = Place::Own(host).site().await;
     let stack = site.stack.clone().expect("the harness started it");
     (site, stack)
 }
 
-async fn a_message_takes_its_whole_path() {
-    let stack = Plan::new("path").start().await;
+async fn a_message_takes_its_whole_path(host: Host) {
+    let stack = Plan::new("path").host(host).start().await;
     let (alice, bob) = names::pair();
     let call = stack.client.sending(&alice, &bob, "Hello, \u{1F600}!\n");
     let call = call.header("x-request-id", "path-test.1").header("traceparent", TRACEPARENT);
@@ -111,8 +112,8 @@ fn check_document(document: &Document, message: &Value, one: &str, other: &str, 
 }
 
 /// The best of many: a test machine has other work too, and only a lower bound can be told from it.
-async fn a_message_is_readable_within_100_ms() {
-    let (site, _) = shared().await;
+async fn a_message_is_readable_within_100_ms(host: Host) {
+    let (site, _) = shared(host).await;
     let (alice, bob) = names::pair();
     let mut best = Duration::MAX;
     for count in 1..=20 {
@@ -125,8 +126,8 @@ async fn a_message_is_readable_within_100_ms() {
     assert!(best < Duration::from_millis(100), "the quickest of twenty messages took {best:?}");
 }
 
-async fn names_of_one_user_stand_once() {
-    let (site, stack) = shared().await;
+async fn names_of_one_user_stand_once(host: Host) {
+    let (site, stack) = shared(host).await;
     let alice = names::unique("alice");
     let id = send::id(&site.client.send(&alice, &alice, "note to self").await);
     site.client.until_state(&id, "stored").await;

@@ -1,12 +1,13 @@
 //! The outbox's bounds: 503 before anything is written, repeats answered meanwhile, and room again once rows are freed.
 
 use libtest_mimic::Trial;
+use wiber_tests::host::Host;
 use wiber_tests::send::{contents, id};
 use wiber_tests::stack::{Plan, Stack};
-use wiber_tests::{names, tests, wait};
+use wiber_tests::{names, tests_on, wait};
 
-pub(crate) fn tests() -> Vec<Trial> {
-    tests![rows_and_keys_are_bounded, bytes_are_bounded]
+pub(crate) fn tests(host: Host) -> Vec<Trial> {
+    tests_on![host; rows_and_keys_are_bounded, bytes_are_bounded]
 }
 
 /// A send that must be refused because the outbox is full.
@@ -16,8 +17,8 @@ async fn refused(stack: &Stack, alice: &str, bob: &str) {
     assert!(answer.header("retry-after").is_some(), "{answer}");
 }
 
-async fn rows_and_keys_are_bounded() {
-    let stack = Plan::new("full").variable("outbox_rows_max", "10").start().await;
+async fn rows_and_keys_are_bounded(host: Host) {
+    let stack = Plan::new("full").host(host).variable("outbox_rows_max", "10").start().await;
     let (alice, bob) = names::pair();
     stack.bridge().kill().await;
     let keyed = |key: &'static str| stack.client.sending(&alice, &bob, "with a key").header("idempotency-key", key);
@@ -48,8 +49,9 @@ async fn rows_and_keys_are_bounded() {
     assert_eq!(keyed("k").go().await.expect(200).json(), first, "the key outlives the row");
 }
 
-async fn bytes_are_bounded() {
-    let stack = Plan::new("full-bytes").bridges(0).variable("outbox_bytes_max", "40000").start_unready().await;
+async fn bytes_are_bounded(host: Host) {
+    let stack =
+        Plan::new("full-bytes").host(host).bridges(0).variable("outbox_bytes_max", "40000").start_unready().await;
     let (alice, bob) = names::pair();
     let mut taken = 0;
     let text = "x".repeat(5_000);

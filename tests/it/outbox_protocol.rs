@@ -8,15 +8,16 @@ use wiber_model::outbox::{
     Changed, LEASE, LeaseAnswer, PUBLISHED, READ, RELEASE, ReadAnswer, SETTLE, UNSETTLED, UnsettledAnswer,
 };
 use wiber_tests::answer::Answer;
+use wiber_tests::host::Host;
 use wiber_tests::stack::{Plan, Stack};
-use wiber_tests::{names, send, tests, wait};
+use wiber_tests::{names, send, tests_on, wait};
 
-pub(crate) fn tests() -> Vec<Trial> {
-    tests![a_row_goes_its_way, the_lease_decides_who_reads, a_read_waits_for_the_first_row, a_restart_keeps_rows_and_id]
+pub(crate) fn tests(host: Host) -> Vec<Trial> {
+    tests_on![host; a_row_goes_its_way, the_lease_decides_who_reads, a_read_waits_for_the_first_row, a_restart_keeps_rows_and_id]
 }
 
-async fn outbox(name: &str) -> Stack {
-    Plan::new(name).bridges(0).start_unready().await
+async fn outbox(host: Host, name: &str) -> Stack {
+    Plan::new(name).host(host).bridges(0).start_unready().await
 }
 
 async fn call(stack: &Stack, path: &str, body: Value) -> Answer {
@@ -45,8 +46,8 @@ async fn rows(stack: &Stack, which: &str) -> Vec<(i64, String)> {
     answer.rows.iter().map(|row| (row.position, id(row))).collect()
 }
 
-async fn a_row_goes_its_way() {
-    let stack = outbox("row").await;
+async fn a_row_goes_its_way(host: Host) {
+    let stack = outbox(host, "row").await;
     let (alice, bob) = names::pair();
     let mut ids = Vec::new();
     for n in 0..3 {
@@ -82,8 +83,8 @@ async fn a_row_goes_its_way() {
     assert_eq!(statistics.outbox_id, listed.outbox_id);
 }
 
-async fn the_lease_decides_who_reads() {
-    let stack = outbox("lease").await;
+async fn the_lease_decides_who_reads(host: Host) {
+    let stack = outbox(host, "lease").await;
     let _ = read(&stack, "me", 0, 0, "unpublished").await.problem(409);
     let _: LeaseAnswer = parsed(lease(&stack, "me", 60_000).await);
     let _: LeaseAnswer = parsed(lease(&stack, "me", 60_000).await);
@@ -105,8 +106,8 @@ async fn the_lease_decides_who_reads() {
     let _ = read(&stack, "other", 0, 0, "unpublished").await.problem(409);
 }
 
-async fn a_read_waits_for_the_first_row() {
-    let stack = outbox("long-poll").await;
+async fn a_read_waits_for_the_first_row(host: Host) {
+    let stack = outbox(host, "long-poll").await;
     let _ = lease(&stack, "me", 60_000).await.expect(200);
     let began = Instant::now();
     let nothing: ReadAnswer = parsed(read(&stack, "me", 0, 500, "unpublished").await);
@@ -123,8 +124,8 @@ async fn a_read_waits_for_the_first_row() {
     assert!(sent.elapsed() < Duration::from_secs(2), "the row was noticed after {:?}", sent.elapsed());
 }
 
-async fn a_restart_keeps_rows_and_id() {
-    let stack = outbox("restart").await;
+async fn a_restart_keeps_rows_and_id(host: Host) {
+    let stack = outbox(host, "restart").await;
     let (alice, bob) = names::pair();
     let id = send::id(&stack.client.send(&alice, &bob, "kept").await);
     let before = stack.statistics().await;

@@ -2,6 +2,7 @@
 
 use libtest_mimic::Trial;
 use wiber_model::record::{DEAD_LETTER_SUFFIX, PARTITIONS};
+use wiber_tests::host::Host;
 use wiber_tests::site::Place;
 use wiber_tests::stack::Plan;
 use wiber_tests::{kafka, tests, wait};
@@ -11,7 +12,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 async fn topics_are_made_as_the_contract_says() {
-    let stack = Place::Embedded.site().await.stack.expect("the harness started it");
+    let stack = Place::Own(Host::Embedded).site().await.stack.expect("the harness started it");
     for topic in [stack.topic.clone(), format!("{}{DEAD_LETTER_SUFFIX}", stack.topic)] {
         let (partitions, settings) = kafka::describe(&stack.kafka, &topic).await;
         assert_eq!(partitions, PARTITIONS, "{topic}");

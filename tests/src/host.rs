@@ -15,6 +15,24 @@ pub enum Host {
     Spin,
 }
 
+impl Host {
+    /// The hosts that are here: Spin where it is on the PATH.
+    #[must_use]
+    pub fn present() -> Vec<Self> {
+        let spin = binaries::spin().map(|_| Self::Spin);
+        [Self::Embedded].into_iter().chain(spin).collect()
+    }
+
+    /// The word in the tests' names.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Spin => "spin",
+        }
+    }
+}
+
 /// What a host is started with.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use tokio::sync::OnceCell;
 
-use crate::binaries;
 use crate::client::Client;
 use crate::host::Host;
 use crate::stack::{Plan, Stack};
@@ -23,10 +22,8 @@ static SPIN: OnceCell<Result<Site, String>> = OnceCell::const_new();
 /// Which deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// The embedded host, a bridge and the shared servers.
-    Embedded,
-    /// The same with Spin as host.
-    Spin,
+    /// One of the harness's own: a host, a bridge and the shared servers.
+    Own(Host),
     /// The deployment that `WIBER_TEST_URL` names.
     Url,
 }
@@ -38,16 +35,14 @@ impl Place {
         if std::env::var_os(URL).is_some() {
             return vec![Self::Url];
         }
-        let spin = binaries::spin().map(|_| Self::Spin);
-        [Self::Embedded].into_iter().chain(spin).collect()
+        Host::present().into_iter().map(Self::Own).collect()
     }
 
     /// The word in the tests' names.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            Self::Embedded => "embedded",
-            Self::Spin => "spin",
+            Self::Own(host) => host.word(),
             Self::Url => "url",
         }
     }
@@ -58,8 +53,8 @@ impl Place {
     /// If it cannot be started, for every test that asks.
     pub async fn site(self) -> Site {
         let site = match self {
-            Self::Embedded => EMBEDDED.get_or_init(|| start(Host::Embedded)).await,
-            Self::Spin => SPIN.get_or_init(|| start(Host::Spin)).await,
+            Self::Own(host @ Host::Embedded) => EMBEDDED.get_or_init(|| start(host)).await,
+            Self::Own(host @ Host::Spin) => SPIN.get_or_init(|| start(host)).await,
             Self::Url => NAMED.get_or_init(named).await,
         };
         site.clone().unwrap_or_else(|error| panic!("the shared deployment did not start: {error}"))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use tokio::runtime::Runtime;
 
+use crate::host::Host;
 use crate::site::{Place, Site};
 
 /// A test that takes longer hangs.
@@ -25,6 +26,14 @@ where
     F: Future<Output = ()> + 'static,
 {
     trial(name.to_owned(), body)
+}
+
+/// A test of a stack on one host.
+pub fn test_on<F>(host: Host, name: &str, body: fn(Host) -> F) -> Trial
+where
+    F: Future<Output = ()> + 'static,
+{
+    trial(format!("{name} [{}]", host.word()), move || body(host))
 }
 
 /// A test of the HTTP suite at one place.
@@ -56,6 +65,14 @@ where
 macro_rules! tests {
     ($($name:ident),+ $(,)?) => {
         vec![$($crate::trial::test($crate::trial::short(module_path!(), stringify!($name)).as_str(), $name)),+]
+    };
+}
+
+/// Lists functions of the calling module as tests of stacks on a host: `tests_on![host; one, another]`.
+#[macro_export]
+macro_rules! tests_on {
+    ($host:expr; $($name:ident),+ $(,)?) => {
+        vec![$($crate::trial::test_on($host, $crate::trial::short(module_path!(), stringify!($name)).as_str(), $name)),+]
     };
 }
 
