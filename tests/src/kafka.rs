@@ -121,17 +121,17 @@ pub async fn produce(bootstrap: &str, topic: &str, record: &Record) -> i64 {
 /// If Kafka does not answer or has no such topic.
 pub async fn describe(bootstrap: &str, topic: &str) -> (i32, HashMap<String, String>) {
     let admin = admin(bootstrap);
+    // The bridge may not have made it yet; it is then listed with an error and without partitions.
+    let partitions = wait::until("the topic's partitions", async || {
+        let metadata = admin.inner().fetch_metadata(Some(topic), TIME_LIMIT).map_err(|error| error.to_string())?;
+        let found = metadata.topics().first().filter(|found| found.error().is_none());
+        found.map(|found| found.partitions().len()).ok_or_else(|| "no such topic yet".to_owned())
+    })
+    .await;
     let asked = [ResourceSpecifier::Topic(topic)];
     let answers = admin.describe_configs(&asked, &AdminOptions::new()).await.expect("Kafka answers");
     let settings = answers.into_iter().next().expect("one topic was asked for").expect("the topic exists");
     let settings = settings.entries.into_iter().map(|entry| (entry.name, entry.value.unwrap_or_default())).collect();
-    let partitions = wait::until("the topic's partitions", async || {
-        let metadata = admin.inner().fetch_metadata(Some(topic), TIME_LIMIT).map_err(|error| error.to_string())?;
-        // A broker may still load what it hosts; it then lists the topic with an error and without partitions.
-        let found = metadata.topics().first().filter(|found| found.error().is_none());
-        found.map(|found| found.partitions().len()).ok_or_else(|| "no metadata yet".to_owned())
-    })
-    .await;
     (i32::try_from(partitions).unwrap_or(-1), settings)
 }
 

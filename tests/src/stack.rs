@@ -65,7 +65,7 @@ impl Stack {
 
     /// Waits until the host answers.
     pub async fn alive(&self) {
-        wait::until("the host's liveness", async || {
+        wait::until_within(wait::START, "the host's liveness", async || {
             self.host.check_running()?;
             answers(&self.client, "/health/liveness", 200).await
         })
@@ -75,7 +75,7 @@ impl Stack {
     /// Waits until a bridge answers.
     pub async fn bridge_alive(&self, index: usize) {
         let client = self.bridge_client(index);
-        wait::until("the bridge's liveness", async || {
+        wait::until_within(wait::START, "the bridge's liveness", async || {
             self.bridges[index].check_running()?;
             answers(&client, "/health/liveness", 200).await
         })

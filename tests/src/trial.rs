@@ -11,7 +11,7 @@ use crate::host::Host;
 use crate::site::{Place, Site};
 
 /// A test that takes longer hangs.
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_secs(480);
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime can be started"));
 

@@ -5,7 +5,10 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 /// How long a state may take on a loaded machine before its test fails.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// How long a program may take from its start to its first answer: the first host of a run compiles the components.
+pub const START: Duration = Duration::from_secs(180);
 
 const POLL_MIN: Duration = Duration::from_millis(5);
 const POLL_MAX: Duration = Duration::from_millis(200);

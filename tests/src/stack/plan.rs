@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use tokio::sync::Mutex;
+
 use super::Stack;
 use crate::client::Client;
 use crate::host::Host;
@@ -166,14 +168,20 @@ impl Plan {
     }
 }
 
+/// Hosts begin one after the other: the first compiles the components into the cache, and all others find them there.
+static BEGINNING: Mutex<()> = Mutex::const_new(());
+
 async fn begin(stack: Stack) -> Stack {
-    for node in stack.bridges.iter().chain([&stack.host]) {
-        node.start();
+    for bridge in &stack.bridges {
+        bridge.start();
     }
+    let turn = BEGINNING.lock().await;
+    stack.host.start();
+    stack.alive().await;
+    drop(turn);
     for index in 0..stack.bridges.len() {
         stack.bridge_alive(index).await;
     }
-    stack.alive().await;
     stack
 }
 
