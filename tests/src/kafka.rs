@@ -9,6 +9,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
@@ -124,8 +125,9 @@ pub async fn describe(bootstrap: &str, topic: &str) -> (i32, HashMap<String, Str
     // The bridge may not have made it yet; it is then listed with an error and without partitions.
     let partitions = wait::until("the topic's partitions", async || {
         let metadata = admin.inner().fetch_metadata(Some(topic), TIME_LIMIT).map_err(|error| error.to_string())?;
-        let found = metadata.topics().first().filter(|found| found.error().is_none());
-        found.map(|found| found.partitions().len()).ok_or_else(|| "no such topic yet".to_owned())
+        let made = |found: &&MetadataTopic| found.error().is_none() && !found.partitions().is_empty();
+        let found = metadata.topics().first().filter(made).map(|found| found.partitions().len());
+        found.ok_or_else(|| "no such topic yet".to_owned())
     })
     .await;
     let asked = [ResourceSpecifier::Topic(topic)];
