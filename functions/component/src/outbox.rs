@@ -59,7 +59,11 @@ pub fn bounds(settings: &Result<Settings, SettingsError>) -> Bounds {
 /// # Errors
 /// If it has an unknown value.
 async fn journal() -> Result<JournalSetting, Error> {
-    let Ok(value) = variables::get("outbox_journal").await else { return Ok(JournalSetting::Auto) };
+    let value = match variables::get("outbox_journal").await {
+        Ok(value) => value,
+        Err(variables::Error::Undefined(_)) => return Ok(JournalSetting::Auto),
+        Err(other) => return Err(Error::NotDurable(format!("variable outbox_journal cannot be read: {other}"))),
+    };
     JournalSetting::parse(&value).ok_or_else(|| {
         Error::NotDurable(format!("variable outbox_journal is {value:?}; it must be auto, wal or truncate"))
     })

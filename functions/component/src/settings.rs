@@ -19,7 +19,10 @@ pub async fn settings() -> Outcome {
         return known;
     }
     let outcome = Rc::new(read().await);
-    SETTINGS.with_borrow_mut(|known| *known = Some(Rc::clone(&outcome)));
+    // A provider that fails may work the next time.
+    if outcome.is_ok() {
+        SETTINGS.with_borrow_mut(|known| *known = Some(Rc::clone(&outcome)));
+    }
     outcome
 }
 

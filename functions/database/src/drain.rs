@@ -39,11 +39,10 @@ pub(crate) const PUBLISHED: &str = "UPDATE outbox SET state = 1, partition = e.v
 pub(crate) const UNSETTLED: &str = "SELECT json_group_array(json_object('position', position, 'messageId', message_id))
     FROM (SELECT position, message_id FROM outbox WHERE state = 1 AND position > ?1 ORDER BY position LIMIT ?2)";
 
-// A replaced file may hold another message at the same position, hence both columns. Without the + SQLite pairs every id
-// with every position.
-pub(crate) const SETTLE: &str = "DELETE FROM outbox
-    WHERE position IN (SELECT e.value ->> 'position' FROM json_each(?1) AS e)
-    AND +message_id IN (SELECT e.value ->> 'messageId' FROM json_each(?1) AS e)";
+// A replaced file may hold another message at the same position, hence the pair. CROSS JOIN and + keep the list outside,
+// each of its rows looked up by position.
+pub(crate) const SETTLE: &str = "DELETE FROM outbox WHERE position IN (SELECT o.position FROM json_each(?1) AS e
+    CROSS JOIN outbox AS o ON o.position = e.value ->> 'position' AND +o.message_id = e.value ->> 'messageId')";
 
 impl<C: Connection> Database<C> {
     /// Takes or renews the lease for `ttl_ms`. A lease that ends further ahead than any lease may is a clock that

@@ -31,10 +31,13 @@ pub struct Depth {
 }
 
 impl Depth {
-    /// Whether no message fits any more.
+    /// Whether some message might not fit any more: one with a key takes two rows, and one of the longest the bytes of
+    /// two. Where a bound is so small that this would be most of it, a hundredth is kept free instead.
     #[must_use]
     pub fn is_full(&self, bounds: Bounds) -> bool {
-        self.messages + self.keys >= bounds.rows_max || self.bytes >= bounds.bytes_max
+        const LONGEST_BYTES: i64 = 2 * 64 * 1024;
+        let spare = LONGEST_BYTES.min((bounds.bytes_max / 100).max(1));
+        self.messages + self.keys + 2 > bounds.rows_max || self.bytes + spare > bounds.bytes_max
     }
 }
 

@@ -7,6 +7,7 @@ use crate::body::{self, Body};
 use crate::context::{Context, Entropy};
 use crate::headers::{idempotency_key, require_json};
 use crate::json::{self, Document};
+use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::route::{self, Call, Route};
 use crate::settings::Settings;
@@ -85,11 +86,15 @@ async fn decide(
     let bytes = body::read(body, BODY_BYTES_MAX).await?;
     let document: Document = json::parse(&bytes)?;
     let key = idempotency_key(head)?;
-    if let Some(query) = head.uri.query().filter(|q| !q.is_empty()) {
-        let name = query.split(['=', '&']).next().unwrap_or_default();
-        return Err(Problem::invalid(vec![Violation::new(name, "unknown-parameter", "this path takes no parameters")]));
-    }
-    let new = json::new_message(document).map_err(Problem::invalid)?;
+    let parameters = Parameters::parse(head.uri.query())?.only(&[]).finish();
+    let new = match (json::new_message(document), parameters) {
+        (Ok(new), Ok(())) => new,
+        (Ok(_), Err(problem)) => return Err(problem),
+        (Err(fields), parameters) => {
+            let unknown = parameters.err().map(|problem| problem.errors).unwrap_or_default();
+            return Err(Problem::invalid(fields.into_iter().chain(unknown).collect()));
+        }
+    };
     accept(new, key, outbox, entropy, context).await
 }
 
@@ -199,6 +204,7 @@ mod tests {
         check(with(&[JSON, ("idempotency-key", "a b")]), "{}", 400, "bad-idempotency-key").await;
         check(with(&[JSON]), "{}", 422, "invalid").await;
         check(post("/messages?x=1", &[JSON]), GOOD, 422, "invalid").await;
+        check(post("/messages?%zz=1", &[JSON]), GOOD, 400, "bad-percent-encoding").await;
         check(with(&[JSON]), GOOD, 200, "").await;
     }
 

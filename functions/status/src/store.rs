@@ -1,12 +1,19 @@
 //! The outbox, to be looked at only.
 
+use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
+
+use futures::future::{Either, select};
 
 use wiber_component::{Connections, bounds, report};
 use wiber_database::spin::Spin;
 use wiber_database::{Bounds, Database, Error, Source};
 use wiber_handlers::status::{Condition, Held, View};
 use wiber_handlers::{Settings, SettingsError};
+
+/// How long the outbox may take; the bridge is asked afterwards.
+const LIMIT: Duration = Duration::from_millis(600);
 
 thread_local! {
     static CONNECTIONS: Rc<Connections> = Rc::new(Connections::read_only());
@@ -32,7 +39,12 @@ impl Store {
             }
             Ok(value)
         };
-        attempt.await.map_err(|error: Error| {
+        // A disk that hangs or a writer that holds the lock must not hold up the answer beyond its 3 s.
+        let result = match select(pin!(attempt), pin!(spin_sdk::time::sleep(LIMIT))).await {
+            Either::Left((result, _)) => result,
+            Either::Right(_) => Err(Error::Busy),
+        };
+        result.map_err(|error: Error| {
             report(&error);
             error.public()
         })

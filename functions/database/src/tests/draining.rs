@@ -56,6 +56,7 @@ async fn only_the_exact_row_is_freed() {
     let database = filled(&outbox, 2).await;
     assert_eq!(database.settle(&[exact(1, 9)]).await.unwrap(), 0);
     assert_eq!(database.settle(&[exact(9, 1)]).await.unwrap(), 0);
+    assert_eq!(database.settle(&[exact(1, 2), exact(2, 1)]).await.unwrap(), 0);
     assert_eq!(database.depth().await.unwrap().messages, 2);
 }
 
@@ -116,8 +117,10 @@ async fn rows_are_marked_and_settled_by_position() {
     let rows = Value::Text(serde_json::to_string(&[published(1)]).unwrap());
     for sql in [super::super::drain::PUBLISHED, super::super::drain::SETTLE] {
         let plan = plan(&database, sql, std::slice::from_ref(&rows)).await;
-        let by_position = |line: &String| line.starts_with("SEARCH outbox USING INTEGER PRIMARY KEY (rowid=?)");
-        assert!(plan.iter().any(by_position), "{sql}: {plan:?}");
+        let by_position =
+            |line: &&String| line.starts_with("SEARCH o") && line.ends_with("USING INTEGER PRIMARY KEY (rowid=?)");
+        let searched = plan.iter().filter(|line| !line.contains(" e ") && !line.contains("SUBQUERY"));
+        assert!(searched.clone().count() > 0 && searched.clone().all(|line| by_position(&line)), "{sql}: {plan:?}");
     }
 }
 
