@@ -27,6 +27,8 @@ const FIXED_PROPERTIES: &[&str] = &[
     "group.instance.id",
     "group.protocol",
     "isolation.level",
+    "max.in.flight",
+    "max.in.flight.requests.per.connection",
     "message.send.max.retries",
     "message.timeout.ms",
     "metadata.broker.list",

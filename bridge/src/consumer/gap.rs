@@ -62,7 +62,10 @@ pub(super) enum Verdict {
 /// Decides about one partition.
 pub(super) fn decide(view: View, facts: &Facts<'_>) -> Verdict {
     match (view, facts.gap) {
-        (View::Reading { committable, .. }, Some(gap)) if gap.resumed && committable >= passed_at(gap) => {
+        // By what is committed too: whoever takes over from there must still know what is repeated.
+        (View::Reading { committable, .. }, Some(gap))
+            if gap.resumed && committable.min(facts.committed.unwrap_or(-1)) >= passed_at(gap) =>
+        {
             Verdict::Close(gap.clone())
         }
         (View::Idle { trouble: None, reached }, Some(gap)) if gap.resumed => {
@@ -234,7 +237,9 @@ mod tests {
     fn a_passed_gap_closes_behind_the_last_repeat() {
         let both = gap(true, &[("a", 40), ("b", 45)]);
         check(reading(44, false), Some(&both), None, Verdict::Keep);
-        check(reading(45, false), Some(&both), None, Verdict::Close(both.clone()));
+        check(reading(45, false), Some(&both), None, Verdict::Keep);
+        check(reading(45, false), Some(&both), Some(44), Verdict::Keep);
+        check(reading(45, false), Some(&both), Some(45), Verdict::Close(both.clone()));
         check(FRESH, Some(&both), Some(30), Verdict::Start { at: 30, gap: Some(both.clone()) });
         check(FRESH, Some(&both), Some(15), Verdict::Start { at: 20, gap: Some(both.clone()) });
         check(idle(30, Trouble::Unreadable), Some(&both), None, open(GapReason::Stalled, 50, 20));

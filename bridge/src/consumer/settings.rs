@@ -67,7 +67,8 @@ pub(super) fn dead_letter_config(kafka: &config::Kafka) -> ClientConfig {
     let mut client = client_config(kafka);
     client
         .set("acks", "all")
-        .set("enable.idempotence", "true")
+        // Neither order nor a repeat matters there, and an idempotent producer that met a fatal error stays useless.
+        .set("enable.idempotence", "false")
         .set("message.max.bytes", "20000000")
         // A dead letter that does not arrive is tried again by its partition's task.
         .set("message.timeout.ms", "10000")

@@ -37,6 +37,9 @@ const FIXED: &[(&str, &str)] = &[
     ("enable.idempotence", "true"),
     ("enable.gapless.guarantee", "true"),
     ("acks", "all"),
+    // A broker takes any first sequence of a producer that it does not know, so with more in flight a later batch could
+    // be appended before the first one, which is being tried again (KAFKA-14359, KAFKA-15591).
+    ("max.in.flight.requests.per.connection", "1"),
     // Never: the outbox keeps the row, and giving up would only begin the same again.
     ("message.timeout.ms", "0"),
     // Java's hash of the key, so that any producer places a conversation alike.
