@@ -42,7 +42,10 @@ pub async fn disturbable_kafka() -> MappedMutexGuard<'static, Kafka> {
     match slot.as_ref() {
         None => {
             let tools = tools::kafka(&tools::default_cache(), &Progress::new()).await.expect("Kafka can be got");
-            let options = kafka::Options::new(run::subfolder("disturbable-kafka"));
+            let mut options = kafka::Options::new(run::subfolder("disturbable-kafka"));
+            // Short, so that a freeze soon costs the broker its session and every partition its leader.
+            let short = [("broker.session.timeout.ms", "1000"), ("broker.heartbeat.interval.ms", "400")];
+            options.properties = short.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
             *slot = Some(kafka::start(&tools, options).await.expect("Kafka starts"));
         }
         // A failed test may have left it in any state.

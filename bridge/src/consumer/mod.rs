@@ -12,6 +12,7 @@ mod gather;
 mod group;
 mod heads;
 mod incarnation;
+mod membership;
 mod offsets;
 mod partition;
 mod rebalance;
@@ -135,7 +136,7 @@ fn join<'a>(parts: &'a Parts, shared: &Shared) -> Result<Group<'a>, Error> {
     let (events, events_rx) = unbounded_channel();
     let (commits, commits_rx) = unbounded_channel();
     let incarnation = Arc::new(Incarnation::new(&parts.kafka.topic));
-    let context = Context::new(events, Arc::clone(&incarnation));
+    let context = Context::new(events, Arc::clone(&incarnation), parts.board.clone());
     let config = settings::consumer_config(&parts.kafka, parts.instance_id.as_deref());
     let consumer: StreamConsumer<Context> = config.create_with_context(context).map_err(Error::Client)?;
     consumer.subscribe(&[&parts.kafka.topic]).map_err(Error::Client)?;

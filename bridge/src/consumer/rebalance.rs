@@ -2,6 +2,7 @@
 //! answers with its own calls when it has resolved or drained the partitions.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -9,9 +10,12 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::mpsc::UnboundedSender;
+use wiber_model::query::Dependency;
 
 use super::incarnation::Incarnation;
-use crate::kafka::{LogContext, log_event};
+use super::membership::Membership;
+use crate::kafka::{LogContext, is_leaderless, log_event};
+use crate::status::Board;
 
 /// What the group's coordinator decided. The first three wait for the group's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,13 +32,15 @@ pub(super) enum Event {
 pub(super) struct Context {
     events: UnboundedSender<Event>,
     incarnation: Arc<Incarnation>,
+    membership: Membership,
+    board: Board,
     /// Why this client can do nothing more, once that is so.
     fatal: OnceLock<String>,
 }
 
 impl Context {
-    pub(super) fn new(events: UnboundedSender<Event>, incarnation: Arc<Incarnation>) -> Self {
-        Self { events, incarnation, fatal: OnceLock::new() }
+    pub(super) fn new(events: UnboundedSender<Event>, incarnation: Arc<Incarnation>, board: Board) -> Self {
+        Self { events, incarnation, membership: Membership::default(), board, fatal: OnceLock::new() }
     }
 
     /// Why this client must be replaced, if it must.
@@ -52,7 +58,17 @@ impl Context {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.incarnation.observe(facility, message);
+        if is_leaderless(facility, message) {
+            self.membership.leaderless();
+        }
         LogContext.log(level, facility, message);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        let kafka_is_well = self.board.kafka() == Dependency::Connected && self.board.kafka_takes_records();
+        if let Some(reason) = self.membership.observe(statistics, kafka_is_well, Instant::now()) {
+            self.set_fatal(reason);
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

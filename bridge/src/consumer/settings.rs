@@ -4,6 +4,7 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
 use super::incarnation::DEBUG_CONTEXT;
+use super::membership::STATISTICS_MS;
 use crate::config;
 use crate::kafka::client_config;
 
@@ -34,6 +35,7 @@ const FIXED: &[(&str, &str)] = &[
     ("auto.offset.reset", "error"),
     ("check.crcs", "true"),
     ("enable.partition.eof", "false"),
+    ("statistics.interval.ms", STATISTICS_MS),
 ];
 
 /// The consumer's settings.

@@ -21,6 +21,13 @@ impl ClientContext for LogContext {
 
 impl ConsumerContext for LogContext {}
 
+/// Whether librdkafka says that it met a partition without a leader. It then may never use that partition again, though
+/// it gets a leader a moment later (confluentinc/librdkafka issue 5430, open up to 2.14): only a new client surely does.
+#[must_use]
+pub fn is_leaderless(facility: &str, message: &str) -> bool {
+    facility == "METADATAUPDATE" && message.contains("new leader-1 not found in cache")
+}
+
 /// Logs an error event of a client. An absent broker is a state, which readiness and the probe's log lines show; each
 /// failed attempt to connect is only a detail.
 pub fn log_event(error: &KafkaError, reason: &str) {

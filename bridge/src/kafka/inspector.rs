@@ -1,11 +1,12 @@
 //! Questions about the log: what there is, from where to where, and how far the group has come. It joins no group and
 //! reads no messages.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::spawn_blocking;
@@ -14,10 +15,14 @@ use wiber_model::record::PARTITIONS;
 use super::context::LogContext;
 use super::describe::{self, Description};
 use super::error::Error;
+use super::outage::Outage;
 use crate::config;
 
 /// How long a question may take, unless the caller says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// After how long without one good answer the client is made anew: librdkafka may have forgotten a broker for good that
+/// the cluster did not list for a moment (confluentinc/librdkafka issue 5511). If Kafka is down that changes nothing.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// The offsets between which a partition's log can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,15 +33,39 @@ pub struct Watermarks {
     pub high: i64,
 }
 
+/// How Kafka is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Health {
+    /// A broker answers.
+    pub answers: bool,
+    /// Every partition of the topic of messages has a leader and enough copies.
+    pub takes_records: bool,
+}
+
 /// A client that only asks. Making one needs no reachable broker; cloning shares it.
 #[derive(Clone)]
 pub struct Inspector {
+    kafka: Arc<config::Kafka>,
+    current: Arc<Mutex<Current>>,
+}
+
+/// The client of the moment, and for how long it has been of no use. The group's coordinator is another connection than
+/// the brokers', so its silence counts by itself.
+struct Current {
     inner: Arc<Inner>,
+    brokers: Outage,
+    coordinator: Outage,
+}
+
+#[derive(Clone, Copy)]
+enum Asked {
+    Brokers,
+    Coordinator,
 }
 
 struct Inner {
     client: BaseConsumer<LogContext>,
-    kafka: config::Kafka,
+    kafka: Arc<config::Kafka>,
 }
 
 impl Inspector {
@@ -45,41 +74,48 @@ impl Inspector {
     /// # Errors
     /// If librdkafka refuses the settings.
     pub fn new(kafka: &config::Kafka) -> Result<Self, Error> {
-        let mut config = super::client_config(kafka);
-        // The group's name is needed to ask for its offsets; without a subscription the client never joins.
-        config.set("group.id", &kafka.consumer_group).set("enable.auto.commit", "false");
-        let client = config.create_with_context(LogContext).map_err(Error::client)?;
-        Ok(Self { inner: Arc::new(Inner { client, kafka: kafka.clone() }) })
+        let kafka = Arc::new(kafka.clone());
+        let inner = Arc::new(Inner::new(Arc::clone(&kafka))?);
+        let current = Current { inner, brokers: Outage::default(), coordinator: Outage::default() };
+        Ok(Self { kafka, current: Arc::new(Mutex::new(current)) })
     }
 
     /// The topic of messages.
     #[must_use]
     pub fn topic(&self) -> &str {
-        &self.inner.kafka.topic
+        &self.kafka.topic
     }
 
     /// The topic of dead letters.
     #[must_use]
     pub fn dead_letter_topic(&self) -> String {
-        self.inner.kafka.dead_letter_topic()
+        self.kafka.dead_letter_topic()
     }
 
     /// The settings that the client was made from.
     #[must_use]
     pub fn settings(&self) -> &config::Kafka {
-        &self.inner.kafka
+        &self.kafka
     }
 
-    /// Whether a broker answers a question about the topic in time, whatever it says.
-    pub async fn answers(&self, timeout: Duration) -> bool {
-        let answer = self
-            .blocking(move |inner| {
-                // Log lines and errors queue up until someone polls.
-                while inner.client.poll(Timeout::After(Duration::ZERO)).is_some() {}
-                Ok(inner.client.fetch_metadata(Some(&inner.kafka.topic), timeout).is_ok())
-            })
-            .await;
-        answer.unwrap_or(false)
+    /// Whether a broker answers a question about the topic in time, and whether the topic can be written to.
+    pub async fn health(&self, timeout: Duration) -> Health {
+        let health = self.blocking(Asked::Brokers, move |inner| {
+            // Log lines and errors queue up until someone polls.
+            while inner.client.poll(Timeout::After(Duration::ZERO)).is_some() {}
+            let topic = &inner.kafka.topic;
+            let answer = inner.client.fetch_metadata(Some(topic), timeout);
+            let metadata = answer.map_err(|source| Error::Call {
+                step: "metadata",
+                topic: topic.clone(),
+                source: Box::new(source),
+            })?;
+            let copies_min = usize::try_from(inner.kafka.min_insync_replicas).unwrap_or(1);
+            let takes = |partition: &MetadataPartition| partition.leader() >= 0 && partition.isr().len() >= copies_min;
+            let partitions = metadata.topics().first().map(MetadataTopic::partitions).unwrap_or_default();
+            Ok(Health { answers: true, takes_records: !partitions.is_empty() && partitions.iter().all(takes) })
+        });
+        health.await.unwrap_or_default()
     }
 
     /// A topic's id and partitions, `None` if it does not exist.
@@ -88,7 +124,7 @@ impl Inspector {
     /// If Kafka does not answer or refuses.
     pub async fn describe(&self, topic: &str) -> Result<Option<Description>, Error> {
         let topic = topic.to_owned();
-        self.blocking(move |inner| {
+        self.blocking(Asked::Brokers, move |inner| {
             describe::describe(inner.client.client(), &topic, TIMEOUT).map_err(|source| Error::Call {
                 step: "description",
                 topic,
@@ -111,7 +147,7 @@ impl Inspector {
     /// # Errors
     /// If Kafka does not answer or refuses.
     pub async fn watermarks(&self, partition: i32) -> Result<Watermarks, Error> {
-        self.blocking(move |inner| inner.watermarks(partition)).await
+        self.blocking(Asked::Brokers, move |inner| inner.watermarks(partition)).await
     }
 
     /// The same for every partition, in order.
@@ -119,7 +155,7 @@ impl Inspector {
     /// # Errors
     /// If Kafka does not answer or refuses for one of them.
     pub async fn all_watermarks(&self) -> Result<Vec<Watermarks>, Error> {
-        self.blocking(|inner| (0..PARTITIONS).map(|p| inner.watermarks(p)).collect()).await
+        self.blocking(Asked::Brokers, |inner| (0..PARTITIONS).map(|p| inner.watermarks(p)).collect()).await
     }
 
     /// The group's committed offset of every partition, in order; `None` where it has committed nothing.
@@ -127,7 +163,7 @@ impl Inspector {
     /// # Errors
     /// If Kafka does not answer or refuses.
     pub async fn committed(&self) -> Result<Vec<Option<i64>>, Error> {
-        self.blocking(|inner| {
+        self.blocking(Asked::Coordinator, |inner| {
             let topic = &inner.kafka.topic;
             let call =
                 |source| Error::Call { step: "committed offsets", topic: topic.clone(), source: Box::new(source) };
@@ -141,14 +177,63 @@ impl Inspector {
 
     async fn blocking<T: Send + 'static>(
         &self,
+        asked: Asked,
         question: impl FnOnce(&Inner) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let inner = Arc::clone(&self.inner);
-        spawn_blocking(move || question(&inner)).await.unwrap_or(Err(Error::Ending))
+        let inspector = self.clone();
+        let answer = spawn_blocking(move || {
+            let inner = Arc::clone(&inspector.current().inner);
+            let answer = question(&inner);
+            inspector.judge(asked, &inner, answer.is_ok());
+            answer
+        });
+        answer.await.unwrap_or(Err(Error::Ending))
+    }
+
+    /// Makes the client anew if it has been of no use for too long.
+    fn judge(&self, asked: Asked, used: &Arc<Inner>, good: bool) {
+        let mut current = self.current();
+        // What an earlier client could not do says nothing about this one.
+        if !Arc::ptr_eq(&current.inner, used) {
+            return;
+        }
+        let outage = match asked {
+            Asked::Brokers => &mut current.brokers,
+            Asked::Coordinator => &mut current.coordinator,
+        };
+        if outage.note(good, Instant::now()) < SILENCE_MAX {
+            return;
+        }
+        match Inner::new(Arc::clone(&self.kafka)) {
+            Ok(inner) => {
+                tracing::debug!(topic = self.topic(), "the client that asks Kafka is made anew");
+                let inner = Arc::new(inner);
+                let old = std::mem::replace(
+                    &mut *current,
+                    Current { inner, brokers: Outage::default(), coordinator: Outage::default() },
+                );
+                drop(current);
+                // Closing may take long; this is a blocking thread, and the last user of the old client closes it.
+                drop(old);
+            }
+            Err(error) => tracing::warn!(%error, "the client that asks Kafka cannot be made anew"),
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inner {
+    fn new(kafka: Arc<config::Kafka>) -> Result<Self, Error> {
+        let mut config = super::client_config(&kafka);
+        // The group's name is needed to ask for its offsets; without a subscription the client never joins.
+        config.set("group.id", &kafka.consumer_group).set("enable.auto.commit", "false");
+        let client = config.create_with_context(LogContext).map_err(Error::client)?;
+        Ok(Self { client, kafka })
+    }
+
     fn watermarks(&self, partition: i32) -> Result<Watermarks, Error> {
         match self.client.fetch_watermarks(&self.kafka.topic, partition, TIMEOUT) {
             Ok((low, high)) => Ok(Watermarks { low, high }),

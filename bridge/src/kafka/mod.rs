@@ -8,12 +8,14 @@ mod ensure;
 mod error;
 mod inspector;
 pub mod lag;
+mod outage;
 mod topics;
 
-pub use context::{LogContext, log_event};
+pub use context::{LogContext, is_leaderless, log_event};
 pub use ensure::ensure_ready;
 pub use error::Error;
-pub use inspector::{Inspector, Watermarks};
+pub use inspector::{Health, Inspector, Watermarks};
+pub use outage::Outage;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use wiber_model::outbox::ROWS_MAX;
 
-use super::run::{Outcome, Run};
+use super::run::{LOOK_INTERVAL, Outcome, Run};
 use super::session::End;
 use crate::report::Chain;
 
@@ -35,6 +35,8 @@ impl Run<'_> {
 
     async fn await_reports(&mut self, shutdown: &CancellationToken) {
         let (mut end, mut since) = (self.session.ending(), Instant::now());
+        let mut look_due = interval(LOOK_INTERVAL);
+        look_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.session.outstanding() > 0 {
             if self.session.ending() != end {
                 (end, since) = (self.session.ending(), Instant::now());
@@ -45,6 +47,8 @@ impl Run<'_> {
                 Some(report) = self.reports.recv() => self.take_reports(report),
                 () = shutdown.cancelled(), if end < Some(End::Shutdown) => self.session.end(End::Shutdown),
                 Ok(()) = self.drain.held.changed() => self.look_at_lease(),
+                // A producer of no more use would be waited for without a limit.
+                _ = look_due.tick() => self.look_at_producer(),
                 () = tokio::time::sleep_until(since + limit.unwrap_or_default()), if limit.is_some() => return,
             }
         }

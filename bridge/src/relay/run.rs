@@ -2,10 +2,11 @@
 //! Kafka's client in position order.
 
 use std::future::{Future, pending};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use wiber_model::outbox::{Changed, PublishedRow, ROWS_MAX, ReadAnswer, Which};
 
@@ -17,9 +18,16 @@ use super::record::{self, Outgoing};
 use super::session::{End, Read, Session, Unsent};
 use super::source;
 use crate::backoff::Backoff;
+use crate::kafka::Outage;
 use crate::report::Chain;
 use crate::telemetry::{Hop, Operation, Stage};
 
+/// Time between two looks at the producer.
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long Kafka's client may report nothing while rows are in its hands and every partition can be written to: beyond
+/// the time-out of a request. A client that met a partition without a leader may wait for ever (see
+/// [`is_leaderless`](crate::kafka::is_leaderless)).
+const SILENCE_MAX: Duration = Duration::from_secs(12);
 /// How long a read waits for the first row.
 const READ_WAIT: Duration = Duration::from_secs(5);
 
@@ -44,6 +52,9 @@ pub(super) struct Run<'a> {
     pub(super) outbox_id: String,
     served_gaps: &'a [(i32, i64)],
     queue_is_full: bool,
+    /// Whether a report came since the last look at the producer.
+    heard: bool,
+    silence: Outage,
     read_backoff: Backoff,
     mark_backoff: Backoff,
     outcome: Outcome,
@@ -70,6 +81,8 @@ impl<'a> Run<'a> {
             outbox_id,
             served_gaps,
             queue_is_full: false,
+            heard: false,
+            silence: Outage::default(),
             read_backoff: source::backoff(),
             mark_backoff: source::backoff(),
             outcome: Outcome { end: None, send_again: false, progressed: false },
@@ -84,6 +97,8 @@ impl<'a> Run<'a> {
 
     async fn work(&mut self, shutdown: &CancellationToken) {
         let (mut reading, mut marking): (Reading, Marking) = (None, None);
+        let mut look_due = interval(LOOK_INTERVAL);
+        look_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.hand_over();
             if self.session.ending().is_some() || self.session.is_complete() {
@@ -101,6 +116,7 @@ impl<'a> Run<'a> {
                 () = shutdown.cancelled() => self.session.end(End::Shutdown),
                 Ok(()) = self.drain.held.changed() => self.look_at_lease(),
                 Some(report) = self.reports.recv() => self.take_reports(report),
+                _ = look_due.tick() => self.look_at_producer(),
                 (rows, answer) = resolved(&mut marking) => marking = self.marked(rows, answer),
                 answer = resolved(&mut reading) => reading = self.received(answer),
                 Ok(()) = self.drain.gaps.changed(), if !resends => self.look_at_gaps(),
@@ -175,6 +191,15 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Ends a session whose producer is of no more use.
+    pub(super) fn look_at_producer(&mut self) {
+        let heard = std::mem::take(&mut self.heard);
+        let waits = self.session.outstanding() > 0 && !heard && self.drain.board.kafka_takes_records();
+        if self.silence.note(!waits, Instant::now()) >= SILENCE_MAX {
+            self.fail("Kafka can take rows, but its client reports nothing");
+        }
+    }
+
     fn look_at_gaps(&mut self) {
         let waiting = waiting_for(self.drain.source.url(), &self.drain.gaps.borrow_and_update(), self.served_gaps);
         if !waiting.is_empty() {
@@ -184,6 +209,7 @@ impl<'a> Run<'a> {
 
     /// Takes one report and all that came with it: they arrive by the batch.
     pub(super) fn take_reports(&mut self, first: Report) {
+        self.heard = true;
         let mut next = Some(first);
         while let Some(report) = next {
             self.take_report(report);

@@ -15,6 +15,7 @@ pub struct Board {
 #[derive(Debug, Default)]
 struct Inner {
     kafka: AtomicBool,
+    kafka_takes_records: AtomicBool,
     mongodb: AtomicBool,
     notes: Mutex<BTreeMap<String, String>>,
 }
@@ -55,6 +56,12 @@ impl Board {
         dependency(&self.inner.kafka)
     }
 
+    /// Whether, when it was looked at lately, every partition had a leader and enough copies.
+    #[must_use]
+    pub fn kafka_takes_records(&self) -> bool {
+        self.inner.kafka_takes_records.load(Ordering::Relaxed)
+    }
+
     /// Whether MongoDB answered lately.
     #[must_use]
     pub fn mongodb(&self) -> Dependency {
@@ -64,6 +71,11 @@ impl Board {
     /// Notes whether Kafka answered.
     pub fn set_kafka(&self, up: bool) {
         note_change("kafka", self.inner.kafka.swap(up, Ordering::Relaxed), up);
+    }
+
+    /// Notes whether every partition has a leader and enough copies.
+    pub fn set_kafka_takes_records(&self, takes: bool) {
+        self.inner.kafka_takes_records.store(takes, Ordering::Relaxed);
     }
 
     /// Notes whether MongoDB answered.

@@ -28,9 +28,10 @@ pub async fn run(board: Board, metrics: Metrics, kafka: Inspector, store: Store,
 
 async fn probe_kafka(board: &Board, metrics: &Metrics, kafka: &Inspector, shutdown: &CancellationToken) {
     loop {
-        let up = kafka.answers(TIMEOUT).await;
-        board.set_kafka(up);
-        metrics.set_dependency("kafka", up);
+        let health = kafka.health(TIMEOUT).await;
+        board.set_kafka(health.answers);
+        board.set_kafka_takes_records(health.takes_records);
+        metrics.set_dependency("kafka", health.answers);
         if !pause(INTERVAL, shutdown).await {
             return;
         }
