@@ -17,12 +17,15 @@ use crate::store::{self, Store};
 use crate::telemetry::Metrics;
 use crate::{api, consumer, relay};
 
-/// Shares of the shutdown deadline that waits for servers may take; the rest is for everything else.
-const FLUSH_SHARE: f64 = 0.4;
-const DRAIN_SHARE: f64 = 0.4;
-const CLOSE_SHARE: f64 = 0.3;
-/// How long the API may take to finish its requests, within the deadline.
-const API_SHARE: f64 = 0.2;
+// Shares of the shutdown deadline that waits for servers may take, so that a server which says nothing makes no role end
+// too late. The relay does the first three, at the same time the consumer the next two and a last commit of half of
+// CLOSE_SHARE between them, then the API ends: at most 0.875 of the deadline. The rest is for everything else.
+const FLUSH_SHARE: f64 = 0.35;
+const MARK_SHARE: f64 = 0.15;
+const RELEASE_SHARE: f64 = 0.1;
+const DRAIN_SHARE: f64 = 0.35;
+const CLOSE_SHARE: f64 = 0.25;
+const API_SHARE: f64 = 0.15;
 
 /// Why the bridge cannot start, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -172,7 +175,11 @@ impl App {
                 outbox_urls: self.config.outbox_urls.clone(),
                 outbox_token: self.config.outbox_token.clone(),
                 instance_id: self.config.instance_id.clone(),
-                flush_limit: deadline.mul_f64(FLUSH_SHARE),
+                limits: relay::Limits {
+                    flush: deadline.mul_f64(FLUSH_SHARE),
+                    mark: deadline.mul_f64(MARK_SHARE),
+                    release: deadline.mul_f64(RELEASE_SHARE),
+                },
                 inspector: self.inspector.clone(),
                 store: self.store.clone(),
                 board: self.board.clone(),

@@ -48,9 +48,16 @@ async fn run(config: Config) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?config, "starting");
     let shutdown = CancellationToken::new();
     let signals = Signals::catch()?;
-    let app = App::build(config).await?;
+    let stop = shutdown.clone();
+    let work = async move {
+        // A name server that does not answer can hold it up.
+        match stop.run_until_cancelled(App::build(config)).await {
+            Some(app) => Ok(app?.run(stop).await?),
+            None => Ok(()),
+        }
+    };
     tokio::select! {
-        outcome = app.run(shutdown.clone()) => Ok(outcome?),
+        outcome = work => outcome,
         () = signals.forward(shutdown) => Ok(()),
     }
 }

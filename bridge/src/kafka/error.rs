@@ -82,7 +82,9 @@ impl Error {
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
-            Self::Client(_) | Self::Partitions { .. } | Self::Setting { .. } => true,
+            // A refused setting stays refused; threads and file descriptors come back.
+            Self::Client(source) => !matches!(**source, KafkaError::ClientCreation(_)),
+            Self::Partitions { .. } | Self::Setting { .. } => true,
             Self::Call { .. } | Self::Partition { .. } | Self::NotVisible { .. } | Self::Ending => false,
         }
     }

@@ -158,6 +158,13 @@ impl Inspector {
         self.blocking(Asked::Brokers, |inner| (0..PARTITIONS).map(|p| inner.watermarks(p)).collect()).await
     }
 
+    /// The same for every partition, side by side, so that one without a leader hides no other; `None` where there is no
+    /// answer.
+    pub async fn each_watermarks(&self) -> Vec<Option<Watermarks>> {
+        let each = (0..PARTITIONS).map(|partition| self.watermarks(partition));
+        futures::future::join_all(each).await.into_iter().map(Result::ok).collect()
+    }
+
     /// The group's committed offset of every partition, in order; `None` where it has committed nothing.
     ///
     /// # Errors

@@ -13,21 +13,34 @@ use crate::telemetry::Metrics;
 /// Time between two measurements.
 const INTERVAL: Duration = Duration::from_secs(5);
 
+/// How one partition stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The offset up to which the group has come.
+    pub reached: i64,
+    /// The log's end.
+    pub end: i64,
+}
+
+impl Standing {
+    fn new(committed: Option<i64>, log: Watermarks) -> Self {
+        Self { reached: committed.unwrap_or(log.low), end: log.high }
+    }
+
+    /// Records behind.
+    #[must_use]
+    pub fn behind(self) -> i64 {
+        (self.end - self.reached).max(0)
+    }
+}
+
 /// One measurement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lag {
-    /// Records behind, by partition.
-    pub records: Vec<i64>,
+    /// By partition; `None` where its broker did not answer.
+    pub partitions: Vec<Option<Standing>>,
     /// A number that grows with each measurement.
     pub round: u64,
-}
-
-impl Lag {
-    /// Whether the group has come to the end of every partition.
-    #[must_use]
-    pub fn is_zero(&self) -> bool {
-        self.records.iter().all(|records| *records == 0)
-    }
 }
 
 /// Measures until shutdown; the latest measurement is in `latest`, `None` while Kafka does not answer.
@@ -37,7 +50,7 @@ pub async fn run(
     latest: watch::Sender<Option<Lag>>,
     shutdown: CancellationToken,
 ) {
-    for round in 0_u64.. {
+    for round in 0.. {
         let lag = tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
@@ -55,30 +68,27 @@ pub async fn run(
 
 // Committed offsets are asked for first: asked for last, records consumed in between would make a lag below zero.
 async fn measure(inspector: &Inspector, round: u64) -> Option<Lag> {
-    let answers = async { Ok::<_, super::Error>((inspector.committed().await?, inspector.all_watermarks().await?)) };
-    match answers.await {
-        Ok((committed, watermarks)) => {
-            let records = committed.into_iter().zip(watermarks).map(|(c, w)| behind(c, w)).collect();
-            Some(Lag { records, round })
-        }
+    let committed = match inspector.committed().await {
+        Ok(committed) => committed,
         Err(error) => {
             tracing::debug!(error = %Chain(&error), "the group's lag could not be measured");
-            None
+            return None;
         }
-    }
-}
-
-fn behind(committed: Option<i64>, log: Watermarks) -> i64 {
-    (log.high - committed.unwrap_or(log.low)).max(0)
+    };
+    let logs = inspector.each_watermarks().await;
+    let standing = |(committed, log): (Option<i64>, Option<Watermarks>)| Some(Standing::new(committed, log?));
+    Some(Lag { partitions: committed.into_iter().zip(logs).map(standing).collect(), round })
 }
 
 fn show(inspector: &Inspector, metrics: &Metrics, lag: &Lag) {
     let settings = inspector.settings();
-    for (partition, records) in lag.records.iter().enumerate() {
+    for (partition, standing) in lag.partitions.iter().enumerate() {
+        // What is not known is not shown as zero: the last value stays.
+        let Some(standing) = standing else { continue };
         metrics
             .consumergroup_lag
             .with_label_values(&[settings.consumer_group.as_str(), settings.topic.as_str(), &partition.to_string()])
-            .set(*records);
+            .set(standing.behind());
     }
 }
 
@@ -88,10 +98,10 @@ mod tests {
 
     #[test]
     fn a_partition_without_a_committed_offset_is_behind_by_its_whole_log() {
-        let log = Watermarks { low: 5, high: 9 };
-        assert_eq!(behind(None, log), 4);
-        assert_eq!(behind(Some(7), log), 2);
-        assert_eq!(behind(Some(9), log), 0);
-        assert_eq!(behind(Some(12), log), 0);
+        let behind = |committed| Standing::new(committed, Watermarks { low: 5, high: 9 }).behind();
+        assert_eq!(behind(None), 4);
+        assert_eq!(behind(Some(7)), 2);
+        assert_eq!(behind(Some(9)), 0);
+        assert_eq!(behind(Some(12)), 0);
     }
 }

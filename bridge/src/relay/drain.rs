@@ -7,13 +7,14 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use wiber_model::outbox::Which;
 
-use super::Error;
 use super::chores::Chore;
 use super::gaps::waiting_for;
 use super::lease::Held;
-use super::run::Run;
+use super::run::{self, Run};
+use super::send_again::SendAgain;
 use super::session::End;
 use super::source::Source;
+use super::{Error, Limits};
 use crate::backoff::Backoff;
 use crate::kafka::{self, Inspector};
 use crate::report::Chain;
@@ -29,15 +30,17 @@ pub(super) struct Drain {
     pub(super) source: Source,
     pub(super) held: watch::Receiver<Held>,
     pub(super) gaps: watch::Receiver<Vec<Gap>>,
-    pub(super) send_again: Arc<Notify>,
+    pub(super) send_again: Arc<SendAgain>,
     /// Makes the lease's keeper renew it now.
     pub(super) renew: Arc<Notify>,
     pub(super) published: Arc<Notify>,
     pub(super) tell: mpsc::Sender<Chore>,
+    /// The outbox id that MongoDB was told last, or will be as soon as it answers.
+    pub(super) told: Option<String>,
     pub(super) inspector: Inspector,
     pub(super) board: Board,
     pub(super) metrics: Metrics,
-    pub(super) flush_limit: Duration,
+    pub(super) limits: Limits,
 }
 
 /// What must be sent again, and for which gaps.
@@ -59,30 +62,41 @@ impl Drain {
         let mut again = Again::default();
         let mut topics_verified = false;
         while let Some(outbox_id) = self.lease(shutdown).await {
-            self.compare(&outbox_id).await;
+            self.compare(&outbox_id, shutdown).await;
             if !topics_verified {
                 topics_verified = kafka::ensure_ready(&self.inspector, &self.board, &self.metrics, shutdown).await?;
                 // Waiting for Kafka may have taken longer than the lease.
                 continue;
             }
             let gaps = waiting_for(self.source.url(), &self.gaps.borrow_and_update(), &again.done);
-            let resends = match self.starts(&outbox_id, gaps).await {
-                Ok(resends) => resends,
-                Err(error) => {
+            let resends = match shutdown.run_until_cancelled(self.starts(&outbox_id, gaps)).await {
+                None => break,
+                Some(Ok(resends)) => resends,
+                Some(Err(error)) => {
                     tracing::debug!(error = %Chain(&error), "the log's end is unknown, so nothing is sent again yet");
                     backoff.wait(shutdown).await;
                     continue;
                 }
             };
             let which = if resends.is_empty() && !again.requested { Which::Unpublished } else { Which::Unsettled };
-            let outcome = Run::new(&mut self, outbox_id, which, &again.done)?.run(shutdown).await;
+            self.send_again.set_under_way(which == Which::Unsettled);
+            let outcome = match Run::new(&mut self, outbox_id, which, &again.done) {
+                Ok(run) => run.run(shutdown).await,
+                Err(error) if error.is_permanent() => return Err(error.into()),
+                Err(error) => {
+                    self.note_no_producer(&error);
+                    backoff.wait(shutdown).await;
+                    continue;
+                }
+            };
             if outcome.progressed {
                 backoff.reset();
             }
             match outcome.end {
                 None => {
                     again.requested = false;
-                    self.record(resends, &mut again).await;
+                    self.send_again.set_under_way(false);
+                    shutdown.run_until_cancelled(self.record(resends, &mut again)).await;
                 }
                 Some(End::Resend) => again.requested |= outcome.send_again,
                 Some(End::Shutdown) => {}
@@ -109,14 +123,20 @@ impl Drain {
         held?.ok()?.outbox_id.clone()
     }
 
-    async fn compare(&self, outbox_id: &str) {
+    /// Has MongoDB told once of each change of id: it need not answer for what was told before.
+    async fn compare(&mut self, outbox_id: &str, shutdown: &CancellationToken) {
+        if self.told.as_deref() == Some(outbox_id) {
+            return;
+        }
         let (done, compared) = oneshot::channel();
         let chore = Chore::Compare { outbox_id: outbox_id.to_owned(), done };
         let asked = async {
-            if self.tell.send(chore).await.is_ok() {
-                let _ = compared.await;
-            }
+            // The receiver ends after this task.
+            let _ = self.tell.send(chore).await;
+            self.told = Some(outbox_id.to_owned());
+            let _ = compared.await;
         };
+        let asked = shutdown.run_until_cancelled(asked);
         if tokio::time::timeout(COMPARE_LIMIT, asked).await.is_err() {
             tracing::info!(outbox = self.source.url(), outbox_id, "draining begins before MongoDB knows the outbox");
         }
@@ -131,6 +151,13 @@ impl Drain {
             resends.push((gap, Resent { url, outbox_id: outbox_id.to_owned(), from_offset }));
         }
         Ok(resends)
+    }
+
+    fn note_no_producer(&self, error: &kafka::Error) {
+        self.metrics.count_retry(Operation::Produce);
+        let url = self.source.url();
+        let text = format!("rows of outbox {url} do not reach Kafka: {}", Chain(error));
+        self.board.set_note(run::note(url), text);
     }
 
     async fn record(&self, resends: Vec<(Gap, Resent)>, again: &mut Again) {

@@ -13,8 +13,6 @@ use crate::report::Chain;
 
 /// How long reports are waited for when another relay may be at work already.
 const LEASE_LOST_LIMIT: Duration = Duration::from_secs(5);
-/// How long one last mark may take.
-const MARK_LIMIT: Duration = Duration::from_secs(2);
 
 impl Run<'_> {
     /// Ends the session and its producer.
@@ -27,7 +25,10 @@ impl Run<'_> {
         while let Ok(report) = self.reports.try_recv() {
             self.take_reports(report);
         }
-        self.mark_the_rest().await;
+        let limit = self.drain.limits.mark;
+        if tokio::time::timeout(limit, self.mark_the_rest()).await.is_err() {
+            tracing::info!(rows = self.session.unmarked(), "rows stay unmarked: the outbox does not answer");
+        }
         let outcome = self.into_outcome();
         tracing::info!(end = ?outcome.end, "session ended");
         outcome
@@ -58,7 +59,7 @@ impl Run<'_> {
     fn limit(&self, end: End) -> Option<Duration> {
         match end {
             End::Resend => None,
-            End::Shutdown => Some(self.drain.flush_limit),
+            End::Shutdown => Some(self.drain.limits.flush),
             End::LeaseLost | End::Replaced => Some(LEASE_LOST_LIMIT),
             End::Failed => Some(Duration::ZERO),
         }
@@ -68,14 +69,10 @@ impl Run<'_> {
     async fn mark_the_rest(&mut self) {
         while self.session.unmarked() > 0 {
             let rows = self.session.to_mark(ROWS_MAX as usize);
-            match tokio::time::timeout(MARK_LIMIT, self.drain.source.mark(rows.clone())).await {
-                Ok(Ok(_)) => self.session.marked(&rows),
-                Ok(Err(error)) => {
+            match self.drain.source.mark(rows.clone()).await {
+                Ok(_) => self.session.marked(&rows),
+                Err(error) => {
                     tracing::info!(error = %Chain(&error), rows = self.session.unmarked(), "rows stay unmarked");
-                    return;
-                }
-                Err(_) => {
-                    tracing::info!(rows = self.session.unmarked(), "rows stay unmarked: the outbox does not answer");
                     return;
                 }
             }

@@ -35,6 +35,8 @@ pub(super) struct Keeper {
     pub(super) held: watch::Sender<Held>,
     /// Rung when a read was refused.
     pub(super) renew: Arc<Notify>,
+    /// How long giving the lease up may take.
+    pub(super) release_limit: Duration,
     pub(super) board: Board,
     pub(super) metrics: Metrics,
 }
@@ -43,11 +45,16 @@ impl Keeper {
     /// Keeps the lease until `stop`, then gives it up.
     pub(super) async fn run(self, stop: CancellationToken) {
         stop.run_until_cancelled(self.keep()).await;
-        if self.held.send_replace(Held::default()).outbox_id.is_some()
-            && let Err(error) = self.source.release().await
-        {
-            let outbox = self.source.url();
-            tracing::info!(outbox, error = %Chain(&error), "the lease was not given up and will expire");
+        if self.held.send_replace(Held::default()).outbox_id.is_none() {
+            return;
+        }
+        let outbox = self.source.url();
+        match tokio::time::timeout(self.release_limit, self.source.release()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::info!(outbox, error = %Chain(&error), "the lease was not given up and will expire")
+            }
+            Err(_) => tracing::info!(outbox, "the lease was not given up in time and will expire"),
         }
     }
 

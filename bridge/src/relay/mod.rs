@@ -15,6 +15,7 @@ mod outbox;
 mod producer;
 mod record;
 mod run;
+mod send_again;
 mod session;
 #[cfg(test)]
 mod session_model;
@@ -45,8 +46,8 @@ pub struct Parts {
     pub outbox_token: Secret,
     /// The first half of the lease holder's name.
     pub instance_id: Option<String>,
-    /// How long what is in flight may take to be acknowledged once shutdown has begun.
-    pub flush_limit: Duration,
+    /// How long the steps of a shutdown may take, one after the other.
+    pub limits: Limits,
     /// Kafka.
     pub inspector: Inspector,
     /// MongoDB.
@@ -57,6 +58,17 @@ pub struct Parts {
     pub metrics: Metrics,
     /// How far the consumer group is behind.
     pub lag: watch::Receiver<Option<Lag>>,
+}
+
+/// How long the steps of a shutdown may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Waiting for what is in flight to be acknowledged.
+    pub flush: Duration,
+    /// Marking what was acknowledged.
+    pub mark: Duration,
+    /// Giving the lease up.
+    pub release: Duration,
 }
 
 /// Why the relay cannot go on; everything that waiting can heal is waited for instead.

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::drain::Drain;
 use super::identity::Identity;
 use super::lease::{Held, Keeper};
+use super::send_again::SendAgain;
 use super::settle::Settle;
 use super::source::Source;
 use super::{Error, Parts, chores, statistics};
@@ -22,9 +23,9 @@ pub(super) async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let (held_sender, held) = watch::channel(Held::default());
-    let (published, send_again, renew) = (Arc::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
+    let (published, send_again, renew) = (Arc::default(), Arc::<SendAgain>::default(), Arc::<Notify>::default());
     let (tell, chores) = mpsc::channel(chores::WAITING_MAX);
-    let Parts { inspector, store, board, metrics, lag, flush_limit, .. } = parts;
+    let Parts { inspector, store, board, metrics, lag, limits, .. } = parts;
     let drained = CancellationToken::new();
     let mut beside = JoinSet::new();
     let identity = Identity::new(source.url(), store.clone(), board.clone(), metrics.clone());
@@ -33,6 +34,7 @@ pub(super) async fn run(
         source: source.clone(),
         held: held_sender,
         renew: Arc::clone(&renew),
+        release_limit: limits.release,
         board: board.clone(),
         metrics: metrics.clone(),
     };
@@ -49,7 +51,7 @@ pub(super) async fn run(
     };
     beside.spawn(settle.run(drained.clone()));
     let drain =
-        Drain { source, held, gaps, send_again, renew, published, tell, inspector, board, metrics, flush_limit };
+        Drain { source, held, gaps, send_again, renew, published, tell, told: None, inspector, board, metrics, limits };
     let outcome = drain.run(&shutdown).await;
     drained.cancel();
     let mut ended = Ok(());

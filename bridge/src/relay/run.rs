@@ -10,7 +10,6 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use wiber_model::outbox::{Changed, PublishedRow, ROWS_MAX, ReadAnswer, Which};
 
-use super::Error;
 use super::drain::Drain;
 use super::gaps::waiting_for;
 use super::producer::{HandOver, Producer, QUEUE_FULL_WAIT, Report};
@@ -18,7 +17,7 @@ use super::record::{self, Outgoing};
 use super::session::{End, Read, Session, Unsent};
 use super::source;
 use crate::backoff::Backoff;
-use crate::kafka::Outage;
+use crate::kafka::{self, Outage};
 use crate::report::Chain;
 use crate::telemetry::{Hop, Operation, Stage};
 
@@ -70,7 +69,7 @@ impl<'a> Run<'a> {
         outbox_id: String,
         which: Which,
         served_gaps: &'a [(i32, i64)],
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, kafka::Error> {
         let (producer, reports) = Producer::new(drain.inspector.settings())?;
         tracing::info!(outbox = drain.source.url(), outbox_id, ?which, "session begins");
         Ok(Self {
@@ -120,7 +119,7 @@ impl<'a> Run<'a> {
                 (rows, answer) = resolved(&mut marking) => marking = self.marked(rows, answer),
                 answer = resolved(&mut reading) => reading = self.received(answer),
                 Ok(()) = self.drain.gaps.changed(), if !resends => self.look_at_gaps(),
-                () = self.drain.send_again.notified(), if !resends => {
+                () = self.drain.send_again.asked(), if !resends => {
                     self.outcome.send_again = true;
                     self.session.end(End::Resend);
                 }
@@ -153,15 +152,11 @@ impl<'a> Run<'a> {
         if self.session.ending() != Some(End::Failed) {
             tracing::warn!(outbox = self.drain.source.url(), "session failed: {reason}");
             self.drain.board.set_note(
-                self.note(),
+                note(self.drain.source.url()),
                 format!("rows of outbox {} do not reach Kafka: {reason}", self.drain.source.url()),
             );
         }
         self.session.end(End::Failed);
-    }
-
-    fn note(&self) -> String {
-        format!("produce-{}", self.drain.source.url())
     }
 
     fn read(&self, read: Read, delay: Duration) -> BoxFuture<'static, Result<ReadAnswer, source::Error>> {
@@ -232,7 +227,7 @@ impl<'a> Run<'a> {
                 self.drain.metrics.messages_published_total.with_label_values(&[self.drain.source.url()]).inc();
                 if !self.outcome.progressed {
                     self.outcome.progressed = true;
-                    self.drain.board.clear_note(&self.note());
+                    self.drain.board.clear_note(&note(self.drain.source.url()));
                 }
             }
             Report::Failed { position, error } => {
@@ -269,11 +264,12 @@ impl<'a> Run<'a> {
         if !answer.rows.is_empty() {
             self.drain.metrics.observe_batch(Stage::Read, answer.rows.len());
         }
+        let last_position = answer.last_position;
         let rows: Result<Vec<Unsent<Outgoing>>, record::Unreadable> =
             answer.rows.into_iter().map(record::prepare).collect();
         let taken = rows.map_err(|e| Chain(&e).to_string()).and_then(|rows| {
             let resent = rows.len() as u64;
-            self.session.received(rows).map_err(|e| e.to_string()).map(|()| resent)
+            self.session.received(rows, last_position).map_err(|e| e.to_string()).map(|()| resent)
         });
         match taken {
             Ok(rows) if self.session.resends() => {
@@ -312,6 +308,11 @@ impl<'a> Run<'a> {
     pub(super) fn into_outcome(self) -> Outcome {
         Outcome { end: self.session.ending(), ..self.outcome }
     }
+}
+
+/// The key of the note that rows of an outbox do not reach Kafka.
+pub(super) fn note(url: &str) -> String {
+    format!("produce-{url}")
 }
 
 /// The output of the future in a slot, which is then empty; never, while it is empty.

@@ -75,7 +75,8 @@ pub(super) struct Session<R> {
     outstanding: BTreeMap<i64, MessageId>,
     /// Acknowledged, not known to be marked.
     unmarked: BTreeMap<i64, PublishedRow>,
-    caught_up: bool,
+    /// What a session that sends again must reach: the outbox's highest position at its first read.
+    target: Option<i64>,
     end: Option<End>,
 }
 
@@ -88,7 +89,7 @@ impl<R> Session<R> {
             unsent: VecDeque::new(),
             outstanding: BTreeMap::new(),
             unmarked: BTreeMap::new(),
-            caught_up: false,
+            target: None,
             end: None,
         }
     }
@@ -98,16 +99,17 @@ impl<R> Session<R> {
         let room = WINDOW_ROWS.saturating_sub(self.outstanding.len() + self.unmarked.len());
         let limit = rows_max.min(u32::try_from(room).unwrap_or(rows_max));
         let resends = self.resends();
-        let wanted = self.end.is_none() && self.unsent.is_empty() && limit > 0 && !(resends && self.caught_up);
+        let wanted = self.end.is_none() && self.unsent.is_empty() && limit > 0 && !self.has_read_all();
         wanted.then_some(Read { which: self.which, after: self.cursor, limit, may_wait: !resends })
     }
 
-    /// Takes the answer to a read.
+    /// Takes the answer to a read: rows, and the outbox's highest position where it was asked for. Rows that come later
+    /// than a re-sending session's first read are for the next session, so that it ends however fast they come.
     ///
     /// # Errors
     /// If the rows are not above the cursor in increasing order, which would break every conversation's order; none of
     /// them is taken then.
-    pub(super) fn received(&mut self, rows: Vec<Unsent<R>>) -> Result<(), OutOfOrder> {
+    pub(super) fn received(&mut self, rows: Vec<Unsent<R>>, last_position: Option<i64>) -> Result<(), OutOfOrder> {
         let mut cursor = self.cursor;
         for row in &rows {
             if row.position <= cursor {
@@ -117,7 +119,9 @@ impl<R> Session<R> {
         }
         if self.end.is_none() {
             self.cursor = cursor;
-            self.caught_up = rows.is_empty();
+            // Nothing above the cursor: the highest rows are settled and gone.
+            let reached = rows.is_empty().then_some(cursor);
+            self.target = reached.or(self.target).or(last_position);
             self.unsent.extend(rows);
         }
         Ok(())
@@ -178,6 +182,10 @@ impl<R> Session<R> {
         self.which == Which::Unsettled
     }
 
+    fn has_read_all(&self) -> bool {
+        self.resends() && self.target.is_some_and(|target| self.cursor >= target)
+    }
+
     /// How many reports are missing.
     pub(super) fn outstanding(&self) -> usize {
         self.outstanding.len()
@@ -191,7 +199,7 @@ impl<R> Session<R> {
     /// Whether every row that a re-sending session had to send is acknowledged and marked.
     pub(super) fn is_complete(&self) -> bool {
         let idle = self.unsent.is_empty() && self.outstanding.is_empty() && self.unmarked.is_empty();
-        self.resends() && self.caught_up && idle && self.end.is_none()
+        self.has_read_all() && idle && self.end.is_none()
     }
 }
 
@@ -209,7 +217,7 @@ mod tests {
 
     fn with(positions: &[i64]) -> Session<()> {
         let mut session = Session::new(Which::Unpublished);
-        session.received(positions.iter().copied().map(row).collect()).unwrap();
+        session.received(positions.iter().copied().map(row).collect(), None).unwrap();
         session
     }
 
@@ -253,20 +261,20 @@ mod tests {
     #[test]
     fn rows_out_of_order_are_refused() {
         let mut session = with(&[3]);
-        assert!(session.received(vec![row(3)]).is_err());
-        assert!(session.received(vec![row(5), row(4)]).is_err());
-        assert!(session.received(vec![row(4), row(5)]).is_ok());
+        assert!(session.received(vec![row(3)], None).is_err());
+        assert!(session.received(vec![row(5), row(4)], None).is_err());
+        assert!(session.received(vec![row(4), row(5)], None).is_ok());
     }
 
     #[test]
     fn the_window_is_never_passed() {
         let mut session = Session::new(Which::Unpublished);
-        session.received((1..WINDOW_ROWS as i64).map(row).collect()).unwrap();
+        session.received((1..WINDOW_ROWS as i64).map(row).collect(), None).unwrap();
         while session.next_unsent().is_some() {
             session.handed_over();
         }
         assert_eq!(session.want_read(1_000).unwrap().limit, 1);
-        session.received(vec![row(WINDOW_ROWS as i64)]).unwrap();
+        session.received(vec![row(WINDOW_ROWS as i64)], None).unwrap();
         session.handed_over();
         assert_eq!(session.want_read(1_000), None);
         session.acknowledged(1, place(0));
@@ -278,13 +286,31 @@ mod tests {
     #[test]
     fn a_resending_session_is_complete_when_an_empty_read_found_all_marked() {
         let mut session = Session::new(Which::Unsettled);
-        session.received(vec![row(1)]).unwrap();
+        session.received(vec![row(1)], Some(2)).unwrap();
         session.handed_over();
         assert!(!session.want_read(10).unwrap().may_wait);
-        session.received(Vec::new()).unwrap();
+        session.received(Vec::new(), Some(2)).unwrap();
         assert!(session.want_read(10).is_none() && !session.is_complete());
         session.acknowledged(1, place(0));
         assert!(!session.is_complete());
+        session.marked(&session.to_mark(10));
+        assert!(session.is_complete());
+    }
+
+    #[test]
+    fn a_resending_session_ends_however_fast_rows_come() {
+        let mut session = Session::new(Which::Unsettled);
+        session.received(vec![row(1), row(2)], Some(3)).unwrap();
+        session.handed_over();
+        session.handed_over();
+        session.received(vec![row(3), row(4)], Some(9)).unwrap();
+        session.handed_over();
+        session.handed_over();
+        assert_eq!(session.want_read(10), None, "all that was there at its begin is read");
+        for position in 1..=4 {
+            assert!(!session.is_complete());
+            session.acknowledged(position, place(position));
+        }
         session.marked(&session.to_mark(10));
         assert!(session.is_complete());
     }

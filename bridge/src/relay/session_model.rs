@@ -138,7 +138,8 @@ impl World {
         let rows = rows
             .map(|position| Unsent { position, message_id: MessageId::new(position, [0; 10]), payload: () })
             .collect();
-        self.relays[relay].session.received(rows).unwrap();
+        let last_position = (read.which == Which::Unsettled).then_some(last);
+        self.relays[relay].session.received(rows, last_position).unwrap();
     }
 
     fn hand_over(&mut self, relay: usize) {

@@ -1,15 +1,17 @@
 //! Frees the rows whose messages are stored or dead-lettered, as MongoDB's majority says.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use wiber_model::MessageId;
-use wiber_model::outbox::{ROWS_MAX, RowRef};
+use wiber_model::outbox::{ROWS_MAX, RowRef, UnsettledRow};
 
 use super::forgotten::Forgotten;
 use super::lease::Held;
+use super::send_again::SendAgain;
 use super::source::{self, Source};
 use crate::backoff::Backoff;
 use crate::kafka::lag::Lag;
@@ -35,8 +37,7 @@ pub(super) struct Settle {
     pub(super) lag: watch::Receiver<Option<Lag>>,
     /// Rung when rows were marked as published.
     pub(super) published: Arc<Notify>,
-    /// Rung when rows must be sent again.
-    pub(super) send_again: Arc<Notify>,
+    pub(super) send_again: Arc<SendAgain>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +53,8 @@ struct Page {
     rows: usize,
     settled: usize,
     next_after: i64,
-    lowest_unsettled: Option<RowRef>,
+    /// Of each partition.
+    lowest_unsettled: BTreeMap<i32, UnsettledRow>,
 }
 
 impl Settle {
@@ -107,13 +109,17 @@ impl Settle {
 
     /// One walk over all published rows; returns how many there were and how many of them were settled.
     async fn round(&self, forgotten: &mut Forgotten) -> Result<(usize, usize), Error> {
+        // Measured before the rows are asked for: what the group had passed then is settled by now, if it ever will be.
+        let lag = self.lag.borrow().clone();
         let (mut rows, mut settled, mut after) = (0, 0, 0);
-        let mut lowest = None;
+        let mut lowest = BTreeMap::new();
         loop {
             let page = self.page(after).await?;
             rows += page.rows;
             settled += page.settled;
-            lowest = lowest.or(page.lowest_unsettled);
+            for (partition, row) in page.lowest_unsettled {
+                lowest.entry(partition).or_insert(row);
+            }
             after = page.next_after;
             if page.rows < ROWS_MAX as usize {
                 break;
@@ -123,14 +129,15 @@ impl Settle {
                 tokio::time::sleep(STUCK_PAGE_WAIT).await;
             }
         }
-        let lag = self.lag.borrow().clone();
-        if forgotten.look(lowest.as_ref(), lag.as_ref()) {
+        if self.send_again.is_under_way() {
+            forgotten.begin_anew();
+        } else if let Some(position) = lag.and_then(|lag| forgotten.look(&lowest, &lag)) {
             tracing::warn!(
                 outbox = self.source.url(),
-                position = lowest.map(|row| row.position),
+                position,
                 "Kafka no longer has a row that it acknowledged; all unsettled rows are sent again"
             );
-            self.send_again.notify_one();
+            self.send_again.ask();
         }
         Ok((rows, settled))
     }
@@ -140,11 +147,15 @@ impl Settle {
         let ids: Vec<MessageId> = rows.iter().map(|row| row.message_id.clone()).collect();
         let known = if ids.is_empty() { Default::default() } else { self.store.settled(&ids).await? };
         let (count, next_after) = (rows.len(), rows.last().map_or(after, |row| row.position));
-        let (free, kept): (Vec<RowRef>, Vec<RowRef>) =
+        let (free, kept): (Vec<UnsettledRow>, Vec<UnsettledRow>) =
             rows.into_iter().partition(|row| known.contains(&row.message_id));
-        let page = Page { rows: count, settled: free.len(), next_after, lowest_unsettled: kept.into_iter().next() };
+        let mut lowest_unsettled = BTreeMap::new();
+        for row in kept {
+            lowest_unsettled.entry(row.partition).or_insert(row);
+        }
+        let page = Page { rows: count, settled: free.len(), next_after, lowest_unsettled };
         if !free.is_empty() {
-            let changed = self.source.settle(free).await?.changed;
+            let changed = self.source.settle(free.into_iter().map(RowRef::from).collect()).await?.changed;
             self.metrics.observe_batch(Stage::Settle, page.settled);
             self.metrics.messages_settled_total.with_label_values(&[self.source.url()]).inc_by(changed);
         }

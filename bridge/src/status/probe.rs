@@ -27,8 +27,7 @@ pub async fn run(board: Board, metrics: Metrics, kafka: Inspector, store: Store,
 }
 
 async fn probe_kafka(board: &Board, metrics: &Metrics, kafka: &Inspector, shutdown: &CancellationToken) {
-    loop {
-        let health = kafka.health(TIMEOUT).await;
+    while let Some(health) = shutdown.run_until_cancelled(kafka.health(TIMEOUT)).await {
         board.set_kafka(health.answers);
         board.set_kafka_takes_records(health.takes_records);
         metrics.set_dependency("kafka", health.answers);
@@ -46,11 +45,15 @@ async fn probe_mongodb(
     shutdown: &CancellationToken,
 ) {
     for round in 0_u32.. {
-        let up = matches!(tokio::time::timeout(TIMEOUT, store.ping()).await, Ok(Ok(())));
+        let pinged = shutdown.run_until_cancelled(tokio::time::timeout(TIMEOUT, store.ping())).await;
+        let up = matches!(pinged, Some(Ok(Ok(()))));
+        if shutdown.is_cancelled() {
+            return;
+        }
         board.set_mongodb(up);
         metrics.set_dependency("mongodb", up);
         if up && round % COUNT_EVERY == 0 {
-            count_dead_letters(board, kafka, store).await;
+            shutdown.run_until_cancelled(count_dead_letters(board, kafka, store)).await;
         }
         if !pause(INTERVAL, shutdown).await {
             return;

@@ -14,8 +14,8 @@ use url::Url;
 use wiber_model::Message;
 use wiber_model::outbox::{
     Changed, LEASE, LeaseAnswer, LeaseRequest, PUBLISHED, PublishedRequest, READ, RELEASE, ReadAnswer, ReadRequest,
-    ReleaseRequest, Row, RowRef, SETTLE, STATISTICS, SettleRequest, Statistics, UNSETTLED, UnsettledAnswer,
-    UnsettledRequest, Which,
+    ReleaseRequest, Row, SETTLE, STATISTICS, SettleRequest, Statistics, UNSETTLED, UnsettledAnswer, UnsettledRequest,
+    UnsettledRow, Which,
 };
 
 /// What the outbox does wrong until told otherwise.
@@ -42,6 +42,18 @@ pub(crate) struct Contents {
     /// Rows by position, and whether they are marked.
     pub(crate) rows: BTreeMap<i64, (Message, bool)>,
     next: i64,
+    /// Where published rows are said to be.
+    pub(crate) partition: i32,
+}
+
+impl Contents {
+    /// Takes messages, as if they were published already or not.
+    pub(crate) fn accept(&mut self, messages: &[Message], published: bool) {
+        for message in messages {
+            self.rows.insert(self.next, (message.clone(), published));
+            self.next += 1;
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -52,7 +64,14 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) async fn start(id: &str) -> Self {
-        let contents = Contents { id: id.to_owned(), fault: Fault::None, holder: None, rows: BTreeMap::new(), next: 1 };
+        let contents = Contents {
+            id: id.to_owned(),
+            fault: Fault::None,
+            holder: None,
+            rows: BTreeMap::new(),
+            next: 1,
+            partition: 0,
+        };
         let contents = Arc::new(Mutex::new(contents));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
@@ -74,12 +93,7 @@ impl Outbox {
     }
 
     pub(crate) fn accept(&self, messages: &[Message]) {
-        let mut contents = self.contents();
-        for message in messages {
-            let position = contents.next;
-            contents.next += 1;
-            contents.rows.insert(position, (message.clone(), false));
-        }
+        self.contents().accept(messages, false);
     }
 
     /// Rows that are not marked.
@@ -141,7 +155,8 @@ async fn read(State(shared): Shared, Json(request): Json<ReadRequest>) -> Respon
     if contents.fault == Fault::Order {
         rows.reverse();
     }
-    Json(ReadAnswer { outbox_id: contents.id.clone(), rows }).into_response()
+    let last_position = (request.which == Which::Unsettled).then(|| contents.next - 1);
+    Json(ReadAnswer { outbox_id: contents.id.clone(), rows, last_position }).into_response()
 }
 
 fn row(position: i64, message: &Message) -> Row {
@@ -176,7 +191,11 @@ async fn unsettled(State(shared): Shared, Json(request): Json<UnsettledRequest>)
         .range(request.after + 1..)
         .filter(|(_, (_, marked))| *marked)
         .take(request.limit as usize)
-        .map(|(position, (message, _))| RowRef { position: *position, message_id: message.message_id.clone() })
+        .map(|(position, (message, _))| UnsettledRow {
+            position: *position,
+            message_id: message.message_id.clone(),
+            partition: contents.partition,
+        })
         .collect();
     Json(UnsettledAnswer { outbox_id: contents.id.clone(), rows })
 }

@@ -10,12 +10,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wiber_bridge::config::Secret;
 use wiber_bridge::kafka::client_config;
-use wiber_bridge::relay::{self, Parts};
+use wiber_bridge::kafka::lag::{self, Lag};
+use wiber_bridge::relay::{self, Limits, Parts};
 use wiber_bridge::store::{GapReason, NewGap};
 use wiber_model::Message;
 use wiber_model::record::{PARTITIONS, header, source};
 
-use crate::harness::{Site, messages, site, until};
+use crate::harness::{Site, messages, read_all, site, until};
 use crate::outbox::{Fault, Outbox};
 
 struct Relay {
@@ -25,6 +26,10 @@ struct Relay {
 
 impl Relay {
     fn start(site: &Site, outbox: &Outbox) -> Self {
+        Self::start_with(site, outbox, watch::channel(None).1)
+    }
+
+    fn start_with(site: &Site, outbox: &Outbox, lag: watch::Receiver<Option<Lag>>) -> Self {
         // Another test may have been first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let stop = CancellationToken::new();
@@ -32,12 +37,16 @@ impl Relay {
             outbox_urls: vec![outbox.url.clone()],
             outbox_token: Secret::new("token"),
             instance_id: None,
-            flush_limit: Duration::from_secs(4),
+            limits: Limits {
+                flush: Duration::from_secs(4),
+                mark: Duration::from_secs(1),
+                release: Duration::from_secs(1),
+            },
             inspector: site.inspector.clone(),
             store: site.store.clone(),
             board: site.board.clone(),
             metrics: site.metrics.clone(),
-            lag: watch::channel(None).1,
+            lag,
         };
         Self { task: tokio::spawn(relay::run(parts, stop.clone())), stop }
     }
@@ -266,4 +275,38 @@ async fn stored_messages_free_their_rows() {
     assert_eq!(site.conversation("alice", "bob", 1_500).await.len(), 1_500);
     relay.stop().await;
     consumer.stop().await;
+}
+
+/// Brokers do not fsync: the end of a log can vanish below what the group reads next, and traffic goes on over it.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_kafka_lost_are_sent_again_while_traffic_goes_on() {
+    let (site, outbox) = (site("forgotten").await, Outbox::start("one").await);
+    let (latest, lag) = watch::channel(None);
+    let stop = CancellationToken::new();
+    let measuring = tokio::spawn(lag::run(site.inspector.clone(), site.metrics.clone(), latest, stop.clone()));
+    let (relay, consumer) = (Relay::start_with(&site, &outbox, lag), site.consume());
+    outbox.accept(&messages("alice", "bob", 1));
+    all_marked(&outbox).await;
+    let lost = messages("alice", "bob", 5);
+    {
+        let partition = logged(&site).await[0].partition;
+        let mut contents = outbox.contents();
+        contents.partition = partition;
+        contents.accept(&lost, true);
+    }
+    until("the lost rows to be stored", async || {
+        outbox.accept(&messages("alice", "bob", 1));
+        let ids: Vec<_> = lost.iter().map(|message| &message.message_id).collect();
+        let known = site.store.known(&ids).await.map_err(|e| e.to_string())?;
+        if known.len() == lost.len() { Ok(()) } else { Err(format!("{} of {}", known.len(), lost.len())) }
+    })
+    .await;
+    let stored = read_all(&site.store, "alice", "bob").await;
+    let stored: Vec<&str> = stored.iter().map(|m| m.message.message_id.as_str()).collect();
+    let lost: Vec<&str> = lost.iter().map(|m| m.message_id.as_str()).collect();
+    assert_eq!(stored.into_iter().filter(|id| lost.contains(id)).collect::<Vec<_>>(), lost, "in their order");
+    relay.stop().await;
+    consumer.stop().await;
+    stop.cancel();
+    measuring.await.unwrap();
 }

@@ -96,6 +96,9 @@ pub struct ReadAnswer {
     pub outbox_id: String,
     /// The rows; empty if none came in time.
     pub rows: Vec<Row>,
+    /// With [`Which::Unsettled`] the highest position in the outbox, 0 if it was empty: who has read up to it has seen
+    /// every row that there was when it was asked for.
+    pub last_position: Option<i64>,
 }
 
 /// One accepted message as the outbox holds it.
@@ -153,7 +156,25 @@ pub struct UnsettledAnswer {
     /// The outbox file's id.
     pub outbox_id: String,
     /// The rows.
-    pub rows: Vec<RowRef>,
+    pub rows: Vec<UnsettledRow>,
+}
+
+/// A published row that is not settled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnsettledRow {
+    /// The row.
+    pub position: i64,
+    /// Its message.
+    pub message_id: MessageId,
+    /// Kafka's partition, as it was marked first.
+    pub partition: i32,
+}
+
+impl From<UnsettledRow> for RowRef {
+    fn from(row: UnsettledRow) -> Self {
+        Self { position: row.position, message_id: row.message_id }
+    }
 }
 
 /// An exact row: position and message.

@@ -2,8 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use wiber_model::MessageId;
-use wiber_model::outbox::{LEASE_MS_MAX, PublishedRow, READ_BYTES_MAX, Row, RowRef, Which};
+use wiber_model::outbox::{LEASE_MS_MAX, PublishedRow, READ_BYTES_MAX, Row, RowRef, UnsettledRow, Which};
 
 use crate::{Connection, Database, Error, Value};
 
@@ -36,8 +35,8 @@ pub(crate) const PUBLISHED: &str = "UPDATE outbox SET state = 1, partition = e.v
     FROM json_each(?1) AS e
     WHERE outbox.position = e.value ->> 'position' AND outbox.message_id = e.value ->> 'messageId' AND +outbox.state = 0";
 
-pub(crate) const UNSETTLED: &str = "SELECT json_group_array(json_object('position', position, 'messageId', message_id))
-    FROM (SELECT position, message_id FROM outbox WHERE state = 1 AND position > ?1 ORDER BY position LIMIT ?2)";
+pub(crate) const UNSETTLED: &str = "SELECT json_group_array(json_object('position', position, 'messageId', message_id, 'partition', partition))
+    FROM (SELECT position, message_id, partition FROM outbox WHERE state = 1 AND position > ?1 ORDER BY position LIMIT ?2)";
 
 // A replaced file may hold another message at the same position, hence the pair. CROSS JOIN and + keep the list outside,
 // each of its rows looked up by position.
@@ -106,6 +105,14 @@ impl<C: Connection> Database<C> {
             .collect()
     }
 
+    /// The highest position, 0 if there is no row.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub async fn last_position(&self) -> Result<i64, Error> {
+        Ok(self.one("SELECT coalesce(max(position), 0) FROM outbox", &[]).await?.integer())
+    }
+
     /// Marks rows as published; returns how many were not yet.
     ///
     /// # Errors
@@ -118,17 +125,11 @@ impl<C: Connection> Database<C> {
     ///
     /// # Errors
     /// Whatever SQLite says.
-    pub async fn unsettled(&self, after: i64, limit: u32) -> Result<Vec<RowRef>, Error> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Packed {
-            position: i64,
-            message_id: MessageId,
-        }
+    pub async fn unsettled(&self, after: i64, limit: u32) -> Result<Vec<UnsettledRow>, Error> {
         let packed = self.one(UNSETTLED, &[after.into(), i64::from(limit).into()]).await?.into_text();
-        let mut rows: Vec<Packed> = serde_json::from_str(&packed).map_err(damaged)?;
+        let mut rows: Vec<UnsettledRow> = serde_json::from_str(&packed).map_err(damaged)?;
         rows.sort_unstable_by_key(|row| row.position);
-        Ok(rows.into_iter().map(|row| RowRef { position: row.position, message_id: row.message_id }).collect())
+        Ok(rows)
     }
 
     /// Frees exact rows; returns how many were still there.

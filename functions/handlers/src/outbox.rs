@@ -171,7 +171,7 @@ mod tests {
         }
 
         async fn read(&self, _: ReadRequest) -> Result<Option<ReadAnswer>, DrainError> {
-            Ok(self.0.then(|| ReadAnswer { outbox_id: "o".into(), rows: vec![] }))
+            Ok(self.0.then(|| ReadAnswer { outbox_id: "o".into(), rows: vec![], last_position: None }))
         }
 
         async fn published(&self, request: PublishedRequest) -> Result<Changed, DrainError> {

@@ -10,7 +10,7 @@ use wiber_handlers::outbox::{Drain, DrainError};
 use wiber_handlers::{Entropy, Settings, SettingsError};
 use wiber_model::outbox::{
     Changed, LeaseAnswer, LeaseRequest, PublishedRequest, ReadAnswer, ReadRequest, ReleaseRequest, Row, SettleRequest,
-    Statistics, UnsettledAnswer, UnsettledRequest,
+    Statistics, UnsettledAnswer, UnsettledRequest, Which,
 };
 
 /// How often a waiting read looks for a commit, in microseconds: while messages come, and once none came for a while.
@@ -99,8 +99,12 @@ impl Drain for Store {
             if !database.holds_lease(Lease { holder: &request.holder, now_ms: System.now_ms() }).await? {
                 return Ok(None);
             }
+            let last_position = match request.which {
+                Which::Unpublished => None,
+                Which::Unsettled => Some(database.last_position().await?),
+            };
             let rows = wait_for_rows(database, &request).await?;
-            Ok(Some(ReadAnswer { outbox_id: database.outbox_id().to_owned(), rows }))
+            Ok(Some(ReadAnswer { outbox_id: database.outbox_id().to_owned(), rows, last_position }))
         })
         .await
     }

@@ -42,7 +42,10 @@ async fn marking_and_settling_may_be_repeated() {
     assert_eq!(database.find(&entry(1).message_id).await.unwrap().unwrap().published, Some((3, 40, 5_000)));
     assert_eq!(positions(&database, Which::Unpublished, 0, 9).await, [3]);
     assert_eq!(positions(&database, Which::Unsettled, 0, 9).await, [1, 2, 3]);
-    assert_eq!(database.unsettled(0, 9).await.unwrap(), [exact(1, 1), exact(2, 2)]);
+    let rows = database.unsettled(0, 9).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.partition).collect::<Vec<_>>(), [3, 3]);
+    assert_eq!(rows.into_iter().map(RowRef::from).collect::<Vec<_>>(), [exact(1, 1), exact(2, 2)]);
+    assert_eq!(database.last_position().await.unwrap(), 3);
     assert_eq!(database.settle(&[exact(1, 1), exact(2, 2)]).await.unwrap(), 2);
     assert_eq!(database.settle(&[exact(1, 1)]).await.unwrap(), 0);
     assert_eq!(database.published(&[published(1)]).await.unwrap(), 0);
