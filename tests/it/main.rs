@@ -16,6 +16,7 @@ mod kafka_down;
 mod log_lost;
 mod message_path;
 mod mongodb_down;
+mod outbox_file;
 mod outbox_full;
 mod outbox_protocol;
 mod poison;
@@ -76,6 +77,7 @@ fn promises() -> Vec<Trial> {
         grants::manifest_tests(),
         on_each_host(grants::tests),
         start::tests(),
+        on_each_host(outbox_file::tests),
         on_each_host(outbox_full::tests),
         on_each_host(outbox_protocol::tests),
         tokens::tests(),

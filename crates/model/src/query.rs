@@ -1,6 +1,8 @@
 //! The bridge's query API, `/query/*`: what the functions ask. Every call is a GET with a bearer token; parameters travel
 //! in the query string.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::StoredMessage;
@@ -13,7 +15,7 @@ pub const TIMELINE: &str = "/query/timeline";
 pub const COUNT: &str = "/query/count";
 /// One message's state: [`MessageParams`] to [`MessageState`], 404 if neither stored nor dead-lettered.
 pub const MESSAGE: &str = "/query/message";
-/// What the bridge is connected to: [`BridgeStatus`], always 200.
+/// What the bridge is connected to: [`Report`], always 200.
 pub const STATUS: &str = "/query/status";
 
 /// Order of a page by `seq`.
@@ -150,4 +152,16 @@ pub struct BridgeStatus {
     pub mongodb: Dependency,
     /// What an operator should know: log gaps, dead letters, a replaced outbox, a stopped partition.
     pub notes: Vec<String>,
+}
+
+/// The answer to [`STATUS`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    /// What the bridge is connected to.
+    #[serde(flatten)]
+    pub status: BridgeStatus,
+    /// Outboxes, by id, whose last write for the bridge was refused, each with the reason. Only writes show that a disk
+    /// is full or read-only, and a bridge that renews its lease writes all the time.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refusals: BTreeMap<String, String>,
 }

@@ -24,4 +24,4 @@ pub use crate::{
 };
 
 #[cfg(all(target_family = "wasm", feature = "outbox"))]
-pub use crate::outbox::{Connections, bounds, report};
+pub use crate::outbox::{CONDITION_LIMIT, Connections, bounds, condition, report, within};

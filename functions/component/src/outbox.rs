@@ -1,9 +1,17 @@
 //! Connections to the outbox, kept while the instance is warm.
 
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::future::{Either, select};
 use spin_sdk::variables;
 use wiber_database::spin::Spin;
 use wiber_database::{Bounds, Database, Error, JournalSetting, Pool, Source};
+use wiber_handlers::status::Condition;
 use wiber_handlers::{Settings, SettingsError};
+
+/// How long the outbox may take to say how it is: below the 3 s within which readiness answers.
+pub const CONDITION_LIMIT: Duration = Duration::from_millis(2_200);
 
 /// The instance's connections, of one kind.
 pub struct Connections {
@@ -25,13 +33,8 @@ impl Connections {
     }
 }
 
-impl Source for Connections {
-    type Connection = Spin;
-
-    async fn take(&self) -> Result<Database<Spin>, Error> {
-        if let Some(database) = self.pool.take() {
-            return Ok(database);
-        }
+impl Connections {
+    async fn open(&self) -> Result<Database<Spin>, Error> {
         let journal = journal().await?;
         let connection = Spin::open().await?;
         if self.read_only {
@@ -39,6 +42,14 @@ impl Source for Connections {
         } else {
             Database::open(connection, journal).await
         }
+    }
+}
+
+impl Source for Connections {
+    type Connection = Spin;
+
+    async fn take(&self) -> Result<Database<Spin>, Error> {
+        self.pool.take(async || self.open().await).await
     }
 
     fn put(&self, database: Database<Spin>) {
@@ -52,6 +63,30 @@ pub fn bounds(settings: &Result<Settings, SettingsError>) -> Bounds {
     let limits = settings.as_ref().ok().map(|s| (s.outbox_rows_max, s.outbox_bytes_max));
     let (rows_max, bytes_max) = limits.unwrap_or_default();
     Bounds { rows_max, bytes_max }
+}
+
+/// How the outbox is, as far as reading tells.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub async fn condition(database: &Database<Spin>, bounds: Bounds) -> Result<Condition, Error> {
+    Ok(Condition {
+        outbox_id: database.outbox_id().to_owned(),
+        full: database.depth().await?.is_full(bounds),
+        journal: database.journal().to_owned(),
+        note: database.note().map(str::to_owned),
+    })
+}
+
+/// Gives `work` so long: neither a disk that hangs nor a writer that holds the lock may hold up an answer.
+///
+/// # Errors
+/// Those of `work`, and [`Error::NotDurable`] when the time is over.
+pub async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    match select(pin!(work), pin!(spin_sdk::time::sleep(limit))).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => Err(Error::NotDurable(format!("it did not answer within {} ms", limit.as_millis()))),
+    }
 }
 
 /// The setting `outbox_journal`.

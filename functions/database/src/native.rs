@@ -1,8 +1,9 @@
 //! SQLite through rusqlite and tokio's local tasks: the same statements, natively.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::types::ValueRef;
+use tokio::time::Instant;
 
 use crate::{Bell, Connection, Value};
 

@@ -67,16 +67,22 @@ pub struct Database<C> {
     outbox_id: String,
     journal: String,
     note: Option<String>,
+    opened_ms: u64,
 }
 
 impl<C: Connection> Database<C> {
+    fn new(connection: C) -> Self {
+        let opened_ms = connection.monotonic_ms();
+        Self { connection, outbox_id: String::new(), journal: String::new(), note: None, opened_ms }
+    }
+
     /// Opens the outbox for writing: `synchronous=FULL`, the journal mode that is safe on this SQLite, the schema made
     /// or brought up to date.
     ///
     /// # Errors
     /// [`Error::NotDurable`] unless the database is a file and both settings read back; whatever SQLite says.
     pub async fn open(connection: C, setting: JournalSetting) -> Result<Self, Error> {
-        let mut this = Self { connection, outbox_id: String::new(), journal: String::new(), note: None };
+        let mut this = Self::new(connection);
         this.run("PRAGMA busy_timeout=0", &[]).await?;
         this.require_file().await?;
         this.set_journal(setting).await?;
@@ -98,7 +104,7 @@ impl<C: Connection> Database<C> {
     /// # Errors
     /// [`Error::NotDurable`] where no writer could promise durability either; whatever SQLite says.
     pub async fn open_read_only(connection: C, setting: JournalSetting) -> Result<Self, Error> {
-        let mut this = Self { connection, outbox_id: String::new(), journal: String::new(), note: None };
+        let mut this = Self::new(connection);
         this.run("PRAGMA query_only=ON", &[]).await?;
         this.run("PRAGMA busy_timeout=0", &[]).await?;
         this.require_file().await?;
@@ -187,6 +193,23 @@ impl<C: Connection> Database<C> {
     #[must_use]
     pub fn monotonic_ms(&self) -> u64 {
         self.connection.monotonic_ms()
+    }
+
+    /// Milliseconds since it was opened.
+    #[must_use]
+    pub fn age_ms(&self) -> u64 {
+        self.connection.monotonic_ms().saturating_sub(self.opened_ms)
+    }
+
+    /// Commits something small, to learn whether a message could be accepted now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn probe(&self) -> Result<(), Error> {
+        // Another value each time: SQLite writes no page that stays as it is.
+        const SQL: &str = "INSERT INTO meta VALUES ('probe', lower(hex(randomblob(8))))
+            ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+        self.run(SQL, &[]).await.map(drop)
     }
 
     pub(crate) async fn changes(&self) -> u64 {

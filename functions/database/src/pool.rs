@@ -3,38 +3,68 @@
 
 use std::cell::RefCell;
 
-use crate::Database;
+use crate::{Connection, Database, Error};
 
 /// Connections kept open while idle.
 const IDLE_MAX: usize = 8;
+/// Age from which a connection is not used again, in milliseconds. A connection keeps the file that it opened, also once
+/// another has its name, and whatever is written to it then is lost. So the file is opened by its name each second.
+const AGE_MS_MAX: u64 = 1_000;
 
 /// Idle connections.
-pub struct Pool<C>(RefCell<Vec<Database<C>>>);
+pub struct Pool<C> {
+    idle: RefCell<Vec<Database<C>>>,
+    /// The id of the file that was opened last.
+    outbox_id: RefCell<String>,
+}
 
-impl<C> Pool<C> {
+impl<C: Connection> Pool<C> {
     /// An empty pool.
     #[must_use]
     pub const fn new() -> Self {
-        Self(RefCell::new(Vec::new()))
+        Self { idle: RefCell::new(Vec::new()), outbox_id: RefCell::new(String::new()) }
     }
 
-    /// Takes an idle connection out.
+    /// Takes an idle connection out, or opens one.
+    ///
+    /// # Errors
+    /// Those of `open`; and once [`Error::NotDurable`] where it finds another file than the last time, so that somebody
+    /// is told. What comes after that works on the new file.
+    pub async fn take(&self, open: impl AsyncFnOnce() -> Result<Database<C>, Error>) -> Result<Database<C>, Error> {
+        let aged = match self.idle.borrow_mut().pop() {
+            Some(database) if database.age_ms() < AGE_MS_MAX => return Ok(database),
+            aged => aged,
+        };
+        let opened = open().await?;
+        // Not before: in WAL mode the last connection that closes writes the whole log back.
+        drop(aged);
+        let known = self.outbox_id.replace(opened.outbox_id().to_owned());
+        if known.is_empty() || known == opened.outbox_id() {
+            return Ok(opened);
+        }
+        self.idle.borrow_mut().clear();
+        Err(Error::NotDurable(format!(
+            "the outbox file was removed or replaced while in use; what it still held is lost with it (outbox {known})"
+        )))
+    }
+
+    /// Whether no file was opened yet.
     #[must_use]
-    pub fn take(&self) -> Option<Database<C>> {
-        self.0.borrow_mut().pop()
+    pub fn is_unused(&self) -> bool {
+        self.outbox_id.borrow().is_empty()
     }
 
     /// Puts a connection back. After an error whose outcome is unknown it must be dropped instead: SQLite's view of a
     /// file after a failed fsync is not to be trusted.
     pub fn put(&self, database: Database<C>) {
-        let mut idle = self.0.borrow_mut();
+        let mut idle = self.idle.borrow_mut();
         if idle.len() < IDLE_MAX {
             idle.push(database);
         }
     }
 }
 
-impl<C> Default for Pool<C> {
+impl<C: Connection> Default for Pool<C> {
     fn default() -> Self {
         Self::new()
     }

@@ -4,6 +4,7 @@ mod accepting;
 mod draining;
 mod grouping;
 mod opening;
+mod pooling;
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Sending: `POST /messages`.
+//! Sending: `POST /messages`, and whether it would work: `GET /health/readiness/send`.
 
 use wiber_model::{BODY_BYTES_MAX, Message, NewMessage, Violation};
 
@@ -11,6 +11,7 @@ use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::route::{self, Call, Route};
 use crate::settings::Settings;
+use crate::status::{Condition, readiness};
 use crate::{Head, SettingsError};
 
 /// A message on its way into the outbox, with what travels beside it.
@@ -55,6 +56,8 @@ pub trait Outbox {
     async fn earlier(&self, user: &str, key: &str) -> Result<Option<Message>, OutboxError>;
     /// Makes a submission durable; returns only after its commit and fsync.
     async fn accept(&self, submission: Submission) -> Result<Accepted, OutboxError>;
+    /// How the outbox is, by a write of just now. An error is a reason for which nothing can be accepted.
+    async fn condition(&self) -> Result<Condition, String>;
 }
 
 /// Answers one request.
@@ -76,11 +79,16 @@ async fn decide(
     entropy: &impl Entropy,
     context: &Context,
 ) -> Result<Reply, Problem> {
-    let Route::Send = Route::of(head)? else {
+    let route = Route::of(head)?;
+    if !matches!(route, Route::Send | Route::ReadinessSend) {
         return Err(Problem::not_found("no such path; GET / lists what there is"));
-    };
-    if let Call::Options(reply) = route::method(head, Route::Send.allow())? {
+    }
+    if let Call::Options(reply) = route::method(head, route.allow())? {
         return Ok(reply);
+    }
+    if route == Route::ReadinessSend {
+        Parameters::parse(head.uri.query())?.only(&[]).finish()?;
+        return Ok(readiness::send(outbox.condition().await));
     }
     require_json(head, BODY_BYTES_MAX)?;
     let bytes = body::read(body, BODY_BYTES_MAX).await?;
@@ -159,6 +167,7 @@ mod tests {
     struct Scripted {
         earlier: Option<Message>,
         outcome: Option<Result<Accepted, OutboxError>>,
+        condition: Option<Result<Condition, String>>,
         accepted: RefCell<Vec<Submission>>,
     }
 
@@ -170,6 +179,10 @@ mod tests {
         async fn accept(&self, submission: Submission) -> Result<Accepted, OutboxError> {
             self.accepted.borrow_mut().push(submission);
             self.outcome.clone().unwrap_or(Ok(Accepted::New))
+        }
+
+        async fn condition(&self) -> Result<Condition, String> {
+            self.condition.clone().unwrap_or_else(|| Err("not asked for".into()))
         }
     }
 
@@ -218,6 +231,29 @@ mod tests {
         assert_eq!(json["createdAt"], "2025-09-26T05:49:40.040Z");
         let accepted = outbox.accepted.borrow();
         assert_eq!((accepted[0].key.as_deref(), accepted[0].request_id.as_str()), (Some("k"), "r-1"));
+    }
+
+    async fn ready(uri: &str, condition: Result<bool, &str>, status: u16, part: &str) {
+        let condition = condition.map_err(str::to_owned).map(|full| Condition {
+            outbox_id: "o".into(),
+            full,
+            journal: "wal".into(),
+            note: None,
+        });
+        let outbox = Scripted { condition: Some(condition), ..Scripted::default() };
+        let (actual, json) = send(get(uri), "", &outbox).await;
+        assert_eq!(actual, status, "{json}");
+        assert!(json.to_string().contains(part), "{json}");
+    }
+
+    #[tokio::test]
+    async fn sending_is_ready_by_itself() {
+        const PATH: &str = "/health/readiness/send";
+        ready(PATH, Ok(false), 200, r#""outbox":"accepting""#).await;
+        ready(PATH, Ok(true), 503, r#""outbox":"full""#).await;
+        ready(PATH, Err("the disk is full"), 503, r#""outbox":"not durable""#).await;
+        ready(PATH, Err("the disk is full"), 503, r#"["the disk is full"]"#).await;
+        ready("/health/readiness/send?x=1", Ok(false), 422, "unknown-parameter").await;
     }
 
     async fn outcome(outcome: Result<Accepted, OutboxError>, status: u16, code: &str) {

@@ -1,7 +1,7 @@
 //! Questions about the system: health, one message's state, the welcome, and the answer to every unknown path.
 
 mod ledger;
-mod readiness;
+pub(crate) mod readiness;
 
 use serde_json::json;
 
@@ -30,6 +30,8 @@ pub struct Held {
 /// What the outbox says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
+    /// The file's id.
+    pub outbox_id: String,
     /// Whether another message fits.
     pub full: bool,
     /// The journal mode.
@@ -62,12 +64,7 @@ async fn decide(head: &Head, view: &impl View, bridge: &impl Bridge) -> Result<R
     let route = Route::of(head)?;
     let mine = matches!(
         route,
-        Route::Message(_)
-            | Route::Liveness
-            | Route::Readiness
-            | Route::ReadinessSend
-            | Route::ReadinessFetch
-            | Route::Welcome
+        Route::Message(_) | Route::Liveness | Route::Readiness | Route::ReadinessFetch | Route::Welcome
     );
     if !mine {
         return Err(Problem::not_found("no such path; GET / lists what there is"));
@@ -80,7 +77,6 @@ async fn decide(head: &Head, view: &impl View, bridge: &impl Bridge) -> Result<R
         Route::Message(id) => ledger::message(&id, view, bridge).await,
         Route::Liveness => Ok(Reply::json(&json!({ "status": "alive" }))),
         Route::Readiness => Ok(readiness::whole(view, bridge).await),
-        Route::ReadinessSend => Ok(readiness::send(view).await),
         Route::ReadinessFetch => Ok(readiness::fetch(bridge).await),
         _ => Ok(welcome()),
     }

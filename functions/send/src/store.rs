@@ -1,23 +1,29 @@
 //! The outbox as the send handler needs it, on the instance's connections and its one group commit.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use wiber_component::{Connections, System, bounds, report};
+use wiber_component::{CONDITION_LIMIT, Connections, System, bounds, condition, report, within};
 use wiber_database::spin::StreamBell;
 use wiber_database::{Bounds, Committer, Entry, Error, Source};
 use wiber_handlers::send::{Accepted, Outbox, OutboxError, Submission};
+use wiber_handlers::status::Condition;
 use wiber_handlers::{Entropy, Settings, SettingsError};
 use wiber_model::Message;
 
 /// How often old idempotency keys are looked for, in milliseconds.
 const EXPIRE_EVERY_MS: i64 = 30_000;
+/// How long the outcome of a write says whether the next would work.
+const WRITE_COUNTS: Duration = Duration::from_secs(1);
 
 /// What outlives a request: connections and the commit that requests share.
 struct Shared {
     connections: Rc<Connections>,
     committer: Rc<Committer<StreamBell>>,
     expired_at_ms: Cell<i64>,
+    /// The last write, of a message or of a probe, and why it failed if it did.
+    last_write: RefCell<Option<(Instant, Option<Error>)>>,
 }
 
 thread_local! {
@@ -25,6 +31,7 @@ thread_local! {
         connections: Rc::new(Connections::writing()),
         committer: Rc::default(),
         expired_at_ms: Cell::new(0),
+        last_write: RefCell::default(),
     });
 }
 
@@ -43,6 +50,30 @@ impl Store {
         let json = database.message_of_key(user, key).await?;
         self.shared.connections.put(database);
         json.map(|json| serde_json::from_str(&json).map_err(|e| Error::Damaged(e.to_string()))).transpose()
+    }
+
+    fn remember<T>(&self, write: &Result<T, Error>) {
+        *self.shared.last_write.borrow_mut() = Some((Instant::now(), write.as_ref().err().cloned()));
+    }
+
+    /// Whether a write works, by the last one if it was of just now, else by a probe.
+    async fn write_works(&self) -> Result<(), Error> {
+        let last = self.shared.last_write.borrow().clone();
+        match last.filter(|(at, _)| at.elapsed() < WRITE_COUNTS) {
+            Some((_, failure)) => failure.map_or(Ok(()), Err),
+            None => {
+                let probed = self.probe().await;
+                self.remember(&probed);
+                probed
+            }
+        }
+    }
+
+    async fn probe(&self) -> Result<(), Error> {
+        let database = self.shared.connections.take().await?;
+        database.probe().await?;
+        self.shared.connections.put(database);
+        Ok(())
     }
 
     /// Frees old keys now and then, so that an outbox that no bridge drains does not fill up with them.
@@ -77,7 +108,12 @@ impl Outbox for Store {
         let asked = key.clone().map(|key| (message.from_user.clone(), key));
         let entry =
             Entry::new(&message, key, &request_id, &traceparent).map_err(|e| OutboxError::Refused(e.to_string()))?;
-        match self.shared.committer.commit(&self.shared.connections, entry, self.bounds).await {
+        let committed = self.shared.committer.commit(&self.shared.connections, entry, self.bounds).await;
+        // Where a bound or a key left the entry out, nothing was written.
+        if committed != Ok(false) {
+            self.remember(&committed);
+        }
+        match committed {
             Ok(true) => Ok(Accepted::New),
             Ok(false) => {
                 let Some((user, key)) = asked else { return Ok(Accepted::Full) };
@@ -89,5 +125,19 @@ impl Outbox for Store {
                 Err(if error.nothing_written() { OutboxError::Refused(error.public()) } else { OutboxError::Unknown })
             }
         }
+    }
+
+    async fn condition(&self) -> Result<Condition, String> {
+        let look = async {
+            self.write_works().await?;
+            let database = self.shared.connections.take().await?;
+            let condition = condition(&database, self.bounds).await?;
+            self.shared.connections.put(database);
+            Ok(condition)
+        };
+        within(CONDITION_LIMIT, look).await.map_err(|error| {
+            report(&error);
+            error.public()
+        })
     }
 }

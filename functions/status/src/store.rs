@@ -1,19 +1,16 @@
 //! The outbox, to be looked at only.
 
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures::future::{Either, select};
-
-use wiber_component::{Connections, bounds, report};
+use wiber_component::{CONDITION_LIMIT, Connections, bounds, condition, report, within};
 use wiber_database::spin::Spin;
 use wiber_database::{Bounds, Database, Error, Source};
 use wiber_handlers::status::{Condition, Held, View};
 use wiber_handlers::{Settings, SettingsError};
 
-/// How long the outbox may take; the bridge is asked afterwards.
-const LIMIT: Duration = Duration::from_millis(600);
+/// How long the outbox may take to find a message; the bridge is asked afterwards.
+const FIND_LIMIT: Duration = Duration::from_millis(600);
 
 thread_local! {
     static CONNECTIONS: Rc<Connections> = Rc::new(Connections::read_only());
@@ -29,7 +26,11 @@ impl Store {
         Self { connections: CONNECTIONS.with(Rc::clone), bounds: bounds(settings) }
     }
 
-    async fn with<T>(&self, work: impl AsyncFnOnce(&Database<Spin>) -> Result<T, Error>) -> Result<T, String> {
+    async fn with<T>(
+        &self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&Database<Spin>) -> Result<T, Error>,
+    ) -> Result<T, String> {
         let attempt = async {
             let database = self.connections.take().await?;
             let value = work(&database).await?;
@@ -39,12 +40,7 @@ impl Store {
             }
             Ok(value)
         };
-        // A disk that hangs or a writer that holds the lock must not hold up the answer beyond its 3 s.
-        let result = match select(pin!(attempt), pin!(spin_sdk::time::sleep(LIMIT))).await {
-            Either::Left((result, _)) => result,
-            Either::Right(_) => Err(Error::Busy),
-        };
-        result.map_err(|error: Error| {
+        within(limit, attempt).await.map_err(|error| {
             report(&error);
             error.public()
         })
@@ -53,7 +49,7 @@ impl Store {
 
 impl View for Store {
     async fn find(&self, message_id: &str) -> Result<Option<Held>, String> {
-        self.with(async |database| {
+        self.with(FIND_LIMIT, async |database| {
             let found = database.find(message_id).await?;
             Ok(found.map(|f| Held {
                 json: f.json,
@@ -66,10 +62,6 @@ impl View for Store {
     }
 
     async fn condition(&self) -> Result<Condition, String> {
-        self.with(async |database| {
-            let full = database.depth().await?.is_full(self.bounds);
-            Ok(Condition { full, journal: database.journal().to_owned(), note: database.note().map(str::to_owned) })
-        })
-        .await
+        self.with(CONDITION_LIMIT, async |database| condition(database, self.bounds).await).await
     }
 }

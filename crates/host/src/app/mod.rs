@@ -123,6 +123,8 @@ mod tests {
         let paths = [
             ("/messages", "send"),
             ("/messages/batch", "send"),
+            ("/health/readiness/send", "send"),
+            ("/health/readiness", "status"),
             ("/messages/alice/bob", "fetch"),
             ("/messages/user/alice", "fetch"),
             ("/messages/count", "fetch"),

@@ -25,11 +25,11 @@ impl Source for Connections {
         if self.broken.get() {
             return Err(Error::NotDurable("test".into()));
         }
-        if let Some(database) = self.pool.take() {
-            return Ok(database);
-        }
-        self.opened.set(self.opened.get() + 1);
-        Database::open(Native::open(&self.path), JournalSetting::Auto).await
+        let open = async || {
+            self.opened.set(self.opened.get() + 1);
+            Database::open(Native::open(&self.path), JournalSetting::Auto).await
+        };
+        self.pool.take(open).await
     }
 
     fn put(&self, database: Database<Native>) {

@@ -85,3 +85,16 @@ async fn a_migration_that_was_cut_short_is_finished() {
     let triggers = again.one("SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'", &[]).await.unwrap();
     assert_eq!(triggers.integer(), 6);
 }
+
+#[tokio::test]
+async fn a_probe_says_whether_a_write_works_now() {
+    let outbox = Outbox::new();
+    let database = outbox.open().await;
+    let before = std::fs::read(format!("{}-wal", outbox.path.display())).unwrap();
+    database.probe().await.unwrap();
+    database.probe().await.unwrap();
+    let after = std::fs::read(format!("{}-wal", outbox.path.display())).unwrap();
+    assert!(after.len() >= before.len() + 2 * 4096, "each probe reaches the file");
+    let reader = Database::open_read_only(Native::open(&outbox.path), JournalSetting::Auto).await.unwrap();
+    assert!(matches!(reader.probe().await, Err(Error::NotDurable(_))));
+}

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use serde::Serialize;
-use wiber_model::query::{self, BridgeStatus, Dependency};
+use wiber_model::query::{self, Dependency, Report};
 
 use super::{Condition, View};
 use crate::answer::Reply;
@@ -31,7 +31,7 @@ struct Readiness {
 /// The outbox's word and journal mode, and a note.
 fn outbox(condition: Result<Condition, String>) -> (&'static str, String, Option<String>) {
     match condition {
-        Ok(Condition { full, journal, note }) => (if full { "full" } else { "accepting" }, journal, note),
+        Ok(Condition { full, journal, note, .. }) => (if full { "full" } else { "accepting" }, journal, note),
         Err(reason) => ("not durable", "unknown".to_owned(), Some(reason)),
     }
 }
@@ -54,11 +54,18 @@ fn connection(dependency: Option<Dependency>) -> &'static str {
 }
 
 pub(super) async fn whole(view: &impl View, bridge: &impl Bridge) -> Reply {
-    let (outbox, journal, note) = outbox(view.condition().await);
-    let answer = bridge::ask::<BridgeStatus>(bridge, query::STATUS, &NoParameters {}).await;
+    // Side by side, so that what hangs behind one leaves the other its time.
+    let question = bridge::ask::<Report>(bridge, query::STATUS, &NoParameters {});
+    let (condition, answer) = futures::join!(view.condition(), question);
+    let (mut outbox, journal, note) = outbox(condition.clone());
     let mut notes: Vec<String> = note.into_iter().collect();
     let (bridge, kafka, mongodb) = match answer {
-        Ok(status) => {
+        Ok(Report { status, refusals }) => {
+            // Who only reads sees no disk that is full or read-only.
+            if let Some(reason) = condition.ok().and_then(|known| refusals.get(&known.outbox_id).cloned()) {
+                outbox = "not durable";
+                notes.push(reason);
+            }
             notes.extend(status.notes);
             ("connected", Some(status.kafka), Some(status.mongodb))
         }
@@ -81,8 +88,8 @@ pub(super) async fn whole(view: &impl View, bridge: &impl Bridge) -> Reply {
     reply(ready, &body)
 }
 
-pub(super) async fn send(view: &impl View) -> Reply {
-    let (outbox, journal, note) = outbox(view.condition().await);
+pub(crate) fn send(condition: Result<Condition, String>) -> Reply {
+    let (outbox, journal, note) = outbox(condition);
     let ready = outbox == "accepting";
     let notes = note.into_iter().collect();
     let (outbox, journal) = (Some(outbox), Some(journal));
@@ -90,8 +97,8 @@ pub(super) async fn send(view: &impl View) -> Reply {
 }
 
 pub(super) async fn fetch(bridge: &impl Bridge) -> Reply {
-    let answer = bridge::ask::<BridgeStatus>(bridge, query::STATUS, &NoParameters {}).await;
-    let mongodb = answer.as_ref().ok().map(|status| status.mongodb);
+    let answer = bridge::ask::<Report>(bridge, query::STATUS, &NoParameters {}).await;
+    let mongodb = answer.as_ref().ok().map(|report| report.status.mongodb);
     let ready = mongodb == Some(Dependency::Connected);
     let bridge = Some(if answer.is_ok() { "connected" } else { "disconnected" });
     let (mongodb, notes) = (Some(connection(mongodb)), Vec::new());

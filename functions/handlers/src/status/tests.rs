@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use super::*;
+use crate::bridge::Unreachable;
 use crate::fakes::{Answering, Fixed, get};
 
 struct Outbox {
@@ -17,7 +20,7 @@ impl View for Outbox {
 }
 
 fn outbox(full: bool) -> Outbox {
-    Outbox { held: None, condition: Ok(Condition { full, journal: "wal".into(), note: None }) }
+    Outbox { held: None, condition: Ok(Condition { outbox_id: "o".into(), full, journal: "wal".into(), note: None }) }
 }
 
 const UP: &str = r#"{"kafka":"connected","mongodb":"connected","notes":["n"]}"#;
@@ -41,12 +44,42 @@ async fn readiness_names_what_is_down() {
     check(path, &outbox(false), Answering::down(), 503, r#""kafka":"unknown""#).await;
     let damaged = Outbox { held: None, condition: Err("damaged".into()) };
     check(path, &damaged, Answering::with(200, UP), 503, r#""outbox":"not durable""#).await;
+    let refusing = |id| UP.replace('}', &format!(r#","refusals":{{"{id}":"the disk is full"}}}}"#));
+    check(path, &outbox(false), Answering::with(200, &refusing("o")), 503, r#""outbox":"not durable""#).await;
+    check(path, &outbox(false), Answering::with(200, &refusing("o")), 503, "the disk is full").await;
+    check(path, &outbox(false), Answering::with(200, &refusing("another")), 200, r#""outbox":"accepting""#).await;
+}
+
+/// An outbox and a bridge that each take their time.
+struct Slow(Duration);
+
+impl View for Slow {
+    async fn find(&self, _: &str) -> Result<Option<Held>, String> {
+        Ok(None)
+    }
+
+    async fn condition(&self) -> Result<Condition, String> {
+        tokio::time::sleep(self.0).await;
+        outbox(false).condition
+    }
+}
+
+impl Bridge for Slow {
+    async fn get(&self, _: &str) -> Result<(u16, Vec<u8>), Unreachable> {
+        tokio::time::sleep(self.0).await;
+        Ok((200, UP.into()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_asks_outbox_and_bridge_side_by_side() {
+    let (slow, begun) = (Slow(Duration::from_secs(2)), tokio::time::Instant::now());
+    let answer = respond(&get("/health/readiness"), &slow, &slow, &Fixed, &Ok(Settings::default())).await;
+    assert_eq!((answer.status().as_u16(), begun.elapsed()), (200, Duration::from_secs(2)));
 }
 
 #[tokio::test]
-async fn the_halves_are_ready_by_themselves() {
-    check("/health/readiness/send", &outbox(false), Answering::down(), 200, "accepting").await;
-    check("/health/readiness/send", &outbox(true), Answering::down(), 503, "full").await;
+async fn reading_is_ready_by_itself() {
     check("/health/readiness/fetch", &outbox(true), Answering::with(200, UP), 200, "connected").await;
     check("/health/readiness/fetch", &outbox(true), Answering::with(200, NO_MONGO), 503, "disconnected").await;
     check("/health/liveness", &outbox(true), Answering::down(), 200, r#"{"status":"alive"}"#).await;
