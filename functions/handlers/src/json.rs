@@ -1,7 +1,7 @@
 //! Objects that users send, read strictly: every broken rule is collected, repeated and unknown fields included.
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use wiber_model::{NewMessage, Violation};
 
 use crate::problem::Problem;
@@ -16,64 +16,55 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Proble
     })
 }
 
-/// A JSON value that remembers, if it is an object, its fields in order with repetitions.
+/// A JSON value that remembers, if it is an object, its fields in order with repetitions: each with its text, or `None`
+/// where it is no string. What is in other values is not looked at, so neither a number beyond every range nor the
+/// deepest nesting makes a body anything but JSON.
 #[derive(Debug)]
 pub(crate) enum Document {
-    Object(Vec<(String, Value)>),
+    Object(Vec<(String, Option<String>)>),
     Other,
 }
 
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        if !raw.get().starts_with('{') {
+            return Ok(Self::Other);
+        }
+        serde_json::from_str(raw.get()).map(|Fields(fields)| Self::Object(fields)).map_err(D::Error::custom)
+    }
+}
 
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Document;
+/// The fields of an object.
+struct Fields(Vec<(String, Option<String>)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Fields;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a JSON value")
+                f.write_str("a JSON object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
                 let mut fields = Vec::new();
-                while let Some(field) = map.next_entry::<String, Value>()? {
-                    fields.push(field);
+                while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
+                    fields.push((name, text(value).map_err(A::Error::custom)?));
                 }
-                Ok(Document::Object(fields))
-            }
-
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Document, A::Error> {
-                while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
-                Ok(Document::Other)
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Document, E> {
-                Ok(Document::Other)
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Document, E> {
-                Ok(Document::Other)
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Document, E> {
-                Ok(Document::Other)
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Document, E> {
-                Ok(Document::Other)
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<Document, E> {
-                Ok(Document::Other)
-            }
-
-            fn visit_unit<E>(self) -> Result<Document, E> {
-                Ok(Document::Other)
+                Ok(Fields(fields))
             }
         }
 
-        deserializer.deserialize_any(Fields)
+        deserializer.deserialize_map(InOrder)
     }
+}
+
+/// The value's text if it is a string; an error if that has an escape which is no character.
+fn text(value: &RawValue) -> Result<Option<String>, serde_json::Error> {
+    value.get().starts_with('"').then(|| serde_json::from_str(value.get())).transpose()
 }
 
 /// Reads a message to send.
@@ -101,8 +92,8 @@ pub(crate) fn new_message(document: Document) -> Result<NewMessage, Vec<Violatio
             continue;
         }
         match value {
-            Value::String(text) => values[index] = Some(text),
-            _ => violations.push(Violation::new(field, "wrong-type", format!("{field} must be a string"))),
+            Some(text) => values[index] = Some(text),
+            None => violations.push(Violation::new(field, "wrong-type", format!("{field} must be a string"))),
         }
     }
     for (field, _) in FIELDS.iter().zip(seen).filter(|(_, seen)| !seen) {
@@ -153,9 +144,25 @@ mod tests {
             r#"{"fromUser":"","toUser":" b","content":""}"#,
             "fromUser:too-short toUser:white-space content:too-short",
         );
-        for other in ["[]", "1", "-1", "1.5", "true", "null", "\"x\""] {
+        for other in ["[]", "1", "-1", "1.5", "1e999", "true", "null", "\"x\"", " [1]"] {
             check(other, "body:wrong-type");
         }
+    }
+
+    #[test]
+    fn a_value_is_judged_as_its_field_whatever_it_holds() {
+        let content = |value: &str| format!(r#"{{"fromUser":"a","toUser":"b","content":{value}}}"#);
+        check(&content("1e999"), "content:wrong-type");
+        check(&content("-1e-999999999999"), "content:wrong-type");
+        check(&content(&format!("{}1", "9".repeat(400))), "content:wrong-type");
+        let deep = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        check(&content(&deep(200)), "content:wrong-type");
+        check(&content(&deep(30_000)), "content:wrong-type");
+        check(&content(&r#"{"a":"#.repeat(9_000)), "not-json");
+        check(&deep(30_000), "body:wrong-type");
+        check(&content(r#""c","x":1e999"#), "x:unknown-field");
+        check(&content(r#""\ud83d\ude00 \u0041""#), "ok");
+        check(&content(r#""c","x":"\ud800""#), "not-json");
     }
 
     #[test]
