@@ -1,6 +1,6 @@
 //! Accepting: the one statement that makes messages, their keys and the counters durable together.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 use wiber_model::Message;
@@ -94,72 +94,112 @@ const ACCEPT: &str =
     WHERE c.messages + c.keys + (e.value ->> 'rows_sum') <= ?2 AND c.bytes + (e.value ->> 'bytes_sum') <= ?3
     ORDER BY e.key";
 
-// Which of these keys belong to which message. Packed into one text, as every answer of many rows.
-const OWNERS: &str = "SELECT json_group_array(message ->> 'messageId') FROM idempotency
+// Whose these keys are. Packed into one text, as every answer of many rows.
+const OWNERS: &str = "SELECT json_group_array(json_array(user, key, message ->> 'messageId')) FROM idempotency
     WHERE (user, key) IN (SELECT e.value ->> 'user', e.value ->> 'key' FROM json_each(?1) AS e)";
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Inserted,
+    KeyTaken,
+    NoRoom,
+}
 
 impl<C: Connection> Database<C> {
     /// Makes the entries durable, in their order, and says for each whether it was inserted. An entry is left out if its
     /// key is taken or the outbox is full; all of the rest is committed and fsynced, or nothing is.
     ///
-    /// The statement returns no rows: the write lock would be held until the component has read the last of them.
-    ///
     /// # Errors
     /// See [`Error::nothing_written`].
     pub async fn accept(&self, entries: &[Entry], bounds: Bounds) -> Result<Vec<bool>, Error> {
-        let items = items(entries);
+        let mut outcomes = self.insert(entries.iter(), bounds).await?;
+        let counts = |outcome| outcomes.iter().filter(|o| **o == outcome).count();
+        if counts(Outcome::KeyTaken) > 0 && counts(Outcome::NoRoom) > 0 {
+            // The sums counted those whose key is taken, so there may be room for others yet.
+            let indices: Vec<_> = (0..entries.len()).filter(|index| outcomes[*index] == Outcome::NoRoom).collect();
+            let again = self.insert(indices.iter().map(|index| &entries[*index]), bounds).await;
+            // The others are durable, so this failure is no statement about all of them.
+            let again = again.map_err(|e| Error::Unknown(e.to_string()))?;
+            for (index, outcome) in indices.into_iter().zip(again) {
+                outcomes[index] = outcome;
+            }
+        }
+        Ok(outcomes.into_iter().map(|outcome| outcome == Outcome::Inserted).collect())
+    }
+
+    /// The statement itself. It returns no rows: the write lock would be held until the component has read the last of
+    /// them.
+    async fn insert<'a>(
+        &self,
+        entries: impl ExactSizeIterator<Item = &'a Entry> + Clone,
+        bounds: Bounds,
+    ) -> Result<Vec<Outcome>, Error> {
+        let items = items(entries.clone());
         let json = serde_json::to_string(&items).map_err(|e| Error::Unavailable(e.to_string()))?;
         self.run(ACCEPT, &[Value::Text(json), bounds.rows_max.into(), bounds.bytes_max.into()]).await?;
         let inserted = usize::try_from(self.changes().await).unwrap_or(usize::MAX);
         if inserted == entries.len() {
-            return Ok(vec![true; entries.len()]);
+            return Ok(vec![Outcome::Inserted; inserted]);
         }
         // From here on the entries are durable or not, and only the answer is missing.
-        let owners = self.owners(entries).await.map_err(|e| Error::Unknown(e.to_string()))?;
+        let owners = self.owners(entries.clone()).await.map_err(|e| Error::Unknown(e.to_string()))?;
         Ok(attribute(entries, inserted, &owners))
     }
 
     /// The messages that own these entries' keys.
-    async fn owners(&self, entries: &[Entry]) -> Result<HashSet<String>, Error> {
+    async fn owners<'a>(&self, entries: impl Iterator<Item = &'a Entry>) -> Result<Owners, Error> {
         #[derive(Serialize)]
         struct Key<'a> {
             user: &'a str,
             key: &'a str,
         }
-        let keys: Vec<_> = entries.iter().filter_map(|e| e.key.as_ref()).map(|(user, key)| Key { user, key }).collect();
+        let keys: Vec<_> = entries.filter_map(|e| e.key.as_ref()).map(|(user, key)| Key { user, key }).collect();
         if keys.is_empty() {
-            return Ok(HashSet::new());
+            return Ok(Owners::new());
         }
         let json = serde_json::to_string(&keys).map_err(|e| Error::Unavailable(e.to_string()))?;
         let packed = self.one(OWNERS, &[Value::Text(json)]).await?.into_text();
-        serde_json::from_str(&packed).map_err(|e| Error::Damaged(e.to_string()))
+        let owners: Vec<(String, String, String)> =
+            serde_json::from_str(&packed).map_err(|e| Error::Damaged(e.to_string()))?;
+        Ok(owners.into_iter().map(|(user, key, message_id)| ((user, key), message_id)).collect())
     }
 }
 
+/// From sender and key to the message that has it.
+type Owners = HashMap<(String, String), String>;
+
 /// Which entries make up the `inserted` ones: of those with a key, the owners of their keys; of those without, the
 /// first, since sums only grow and so the bound cuts off the end.
-fn attribute(entries: &[Entry], inserted: usize, owners: &HashSet<String>) -> Vec<bool> {
-    let owns = |entry: &Entry| entry.key.is_some() && owners.contains(&entry.message_id);
-    let mut without_key = inserted.saturating_sub(entries.iter().filter(|e| owns(e)).count());
+fn attribute<'a>(entries: impl Iterator<Item = &'a Entry> + Clone, inserted: usize, owners: &Owners) -> Vec<Outcome> {
+    let of_keyed = |entry: &Entry| {
+        entry.key.as_ref().map(|key| match owners.get(key) {
+            Some(owner) if *owner == entry.message_id => Outcome::Inserted,
+            Some(_) => Outcome::KeyTaken,
+            None => Outcome::NoRoom,
+        })
+    };
+    let with_key = entries.clone().filter(|entry| of_keyed(entry) == Some(Outcome::Inserted)).count();
+    let mut without_key = inserted.saturating_sub(with_key);
     entries
-        .iter()
         .map(|entry| {
-            if entry.key.is_some() {
-                return owns(entry);
-            }
-            let fits = without_key > 0;
-            without_key = without_key.saturating_sub(1);
-            fits
+            of_keyed(entry).unwrap_or_else(|| {
+                let fits = without_key > 0;
+                without_key = without_key.saturating_sub(1);
+                if fits { Outcome::Inserted } else { Outcome::NoRoom }
+            })
         })
         .collect()
 }
 
-fn items(entries: &[Entry]) -> Vec<Item<'_>> {
+fn items<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Item<'a>> {
     let (mut rows_sum, mut bytes_sum) = (0_i64, 0_i64);
+    let mut keys = HashSet::new();
     entries
-        .iter()
         .map(|entry| {
-            let (rows, bytes) = entry.cost();
+            // The second one with a key is left out, whatever becomes of the first.
+            let is_repeated = entry.key.as_ref().is_some_and(|key| !keys.insert(key));
+            let (rows, bytes) = if is_repeated { (0, 0) } else { entry.cost() };
             rows_sum = rows_sum.saturating_add(rows);
             bytes_sum = bytes_sum.saturating_add(bytes);
             Item {

@@ -6,6 +6,9 @@ use wiber_model::outbox::{LEASE_MS_MAX, PublishedRow, READ_BYTES_MAX, Row, RowRe
 
 use crate::{Connection, Database, Error, Value};
 
+/// Rows that one statement reads: the longest ones together stay below [`READ_BYTES_MAX`].
+const STEP_ROWS: u32 = 100;
+
 /// The lease as a statement sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Lease<'a> {
@@ -22,6 +25,13 @@ struct PackedRow {
     message: String,
     request_id: String,
     traceparent: String,
+}
+
+impl PackedRow {
+    fn unpack(self) -> Result<Row, Error> {
+        let message = RawValue::from_string(self.message).map_err(damaged)?;
+        Ok(Row { position: self.position, message, request_id: self.request_id, traceparent: self.traceparent })
+    }
 }
 
 // Rows travel packed into one text: a row a time costs Spin a stream item and a task switch each.
@@ -42,6 +52,14 @@ pub(crate) const UNSETTLED: &str = "SELECT json_group_array(json_object('positio
 // each of its rows looked up by position.
 pub(crate) const SETTLE: &str = "DELETE FROM outbox WHERE position IN (SELECT o.position FROM json_each(?1) AS e
     CROSS JOIN outbox AS o ON o.position = e.value ->> 'position' AND +o.message_id = e.value ->> 'messageId')";
+
+pub(crate) fn read_statement(which: Which) -> String {
+    let filter = match which {
+        Which::Unpublished => "state = 0 AND",
+        Which::Unsettled => "",
+    };
+    READ.replace("FILTER", filter)
+}
 
 impl<C: Connection> Database<C> {
     /// Takes or renews the lease for `ttl_ms`. A lease that ends further ahead than any lease may is a clock that
@@ -83,26 +101,26 @@ impl<C: Connection> Database<C> {
     /// # Errors
     /// Whatever SQLite says.
     pub async fn read(&self, which: Which, after: i64, limit: u32) -> Result<Vec<Row>, Error> {
-        let filter = match which {
-            Which::Unpublished => "state = 0 AND",
-            Which::Unsettled => "",
-        };
-        let packed =
-            self.one(&READ.replace("FILTER", filter), &[after.into(), i64::from(limit).into()]).await?.into_text();
-        let mut rows: Vec<PackedRow> = serde_json::from_str(&packed).map_err(damaged)?;
-        rows.sort_unstable_by_key(|row| row.position);
-        let mut bytes = 0;
-        rows.into_iter()
-            .take_while(|row| {
-                let first = bytes == 0;
+        let sql = read_statement(which);
+        let (mut rows, mut bytes): (Vec<Row>, usize) = (Vec::new(), 0);
+        loop {
+            let after = rows.last().map_or(after, |row| row.position);
+            let wanted = STEP_ROWS.min(limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX)));
+            let packed = self.one(&sql, &[after.into(), i64::from(wanted).into()]).await?.into_text();
+            let mut step: Vec<PackedRow> = serde_json::from_str(&packed).map_err(damaged)?;
+            step.sort_unstable_by_key(|row| row.position);
+            let is_last = step.len() < STEP_ROWS as usize;
+            for row in step {
                 bytes += row.message.len();
-                first || bytes <= READ_BYTES_MAX
-            })
-            .map(|row| {
-                let message = RawValue::from_string(row.message).map_err(damaged)?;
-                Ok(Row { position: row.position, message, request_id: row.request_id, traceparent: row.traceparent })
-            })
-            .collect()
+                if bytes > READ_BYTES_MAX && !rows.is_empty() {
+                    return Ok(rows);
+                }
+                rows.push(row.unpack()?);
+            }
+            if is_last {
+                return Ok(rows);
+            }
+        }
     }
 
     /// The highest position, 0 if there is no row.

@@ -1,5 +1,6 @@
 //! SQLite through rusqlite and tokio's local tasks: the same statements, natively.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use rusqlite::types::ValueRef;
@@ -10,15 +11,25 @@ use crate::{Bell, Connection, Value};
 pub(crate) struct Native {
     connection: rusqlite::Connection,
     opened: Instant,
+    largest_bytes: Cell<usize>,
 }
 
 impl Native {
     pub(crate) fn open(path: &std::path::Path) -> Self {
-        Self { connection: rusqlite::Connection::open(path).unwrap(), opened: Instant::now() }
+        Self::new(rusqlite::Connection::open(path).unwrap())
     }
 
     pub(crate) fn in_memory() -> Self {
-        Self { connection: rusqlite::Connection::open_in_memory().unwrap(), opened: Instant::now() }
+        Self::new(rusqlite::Connection::open_in_memory().unwrap())
+    }
+
+    fn new(connection: rusqlite::Connection) -> Self {
+        Self { connection, opened: Instant::now(), largest_bytes: Cell::new(0) }
+    }
+
+    /// The longest text that a statement has returned.
+    pub(crate) fn largest_bytes(&self) -> usize {
+        self.largest_bytes.get()
     }
 
     fn run(&self, sql: &str, parameters: &[Value]) -> rusqlite::Result<Vec<Vec<Value>>> {
@@ -32,7 +43,10 @@ impl Native {
         let mut rows = statement.query(rusqlite::params_from_iter(parameters))?;
         let mut out = Vec::new();
         while let Some(row) = rows.next()? {
-            out.push((0..columns).map(|i| from_ref(row.get_ref(i).unwrap())).collect());
+            let values: Vec<_> = (0..columns).map(|i| from_ref(row.get_ref(i).unwrap())).collect();
+            let longest = values.iter().map(|v| if let Value::Text(text) = v { text.len() } else { 0 }).max();
+            self.largest_bytes.set(self.largest_bytes.get().max(longest.unwrap_or(0)));
+            out.push(values);
         }
         Ok(out)
     }

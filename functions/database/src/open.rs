@@ -195,6 +195,11 @@ impl<C: Connection> Database<C> {
         self.connection.monotonic_ms()
     }
 
+    #[cfg(test)]
+    pub(crate) fn connection(&self) -> &C {
+        &self.connection
+    }
+
     /// Milliseconds since it was opened.
     #[must_use]
     pub fn age_ms(&self) -> u64 {

@@ -52,6 +52,20 @@ async fn the_bounds_hold_within_one_statement() {
 }
 
 #[tokio::test]
+async fn an_entry_whose_key_is_taken_uses_up_no_room() {
+    let outbox = Outbox::new();
+    let database = outbox.open().await;
+    let bounds = Bounds { rows_max: 5, ..ROOMY };
+    database.accept(&[keyed(1, "alice", "k")], bounds).await.unwrap();
+    // Room for three rows: one key is taken, one twice in the group.
+    let group = [keyed(2, "alice", "k"), keyed(3, "alice", "l"), keyed(4, "alice", "l"), entry(5), entry(6)];
+    assert_eq!(database.accept(&group, bounds).await.unwrap(), [false, true, false, true, false]);
+    let positions = database.read(wiber_model::outbox::Which::Unpublished, 0, 9).await.unwrap();
+    assert_eq!(positions.len(), 3);
+    assert_eq!(positions[2].message.get(), entry(5).json);
+}
+
+#[tokio::test]
 async fn a_full_outbox_has_room_again_once_a_row_is_settled() {
     let outbox = Outbox::new();
     let database = outbox.open().await;

@@ -1,4 +1,4 @@
-use wiber_model::outbox::{PublishedRow, RowRef, Which};
+use wiber_model::outbox::{PublishedRow, READ_BYTES_MAX, RowRef, Which};
 
 use super::{Outbox, ROOMY, entry};
 use crate::native::Native;
@@ -31,6 +31,23 @@ async fn rows_are_read_by_position_byte_for_byte() {
     assert_eq!(positions(&database, Which::Unpublished, 3, 3).await, [4, 5]);
     assert_eq!(positions(&database, Which::Unpublished, 5, 3).await, [0; 0]);
     assert_eq!(database.read(Which::Unpublished, 1, 1).await.unwrap()[0].message.get(), entry(2).json);
+}
+
+#[tokio::test]
+async fn a_read_holds_no_more_than_it_returns() {
+    let outbox = Outbox::new();
+    let database = outbox.open().await;
+    let long = |n| {
+        let mut entry = entry(n);
+        entry.json = format!("{:?}", "x".repeat(30_000));
+        entry
+    };
+    database.accept(&(1..=255).map(long).collect::<Vec<_>>(), ROOMY).await.unwrap();
+    let rows = database.read(Which::Unpublished, 0, 1_000).await.unwrap();
+    assert_eq!(rows.len(), READ_BYTES_MAX / 30_002);
+    assert!(database.connection().largest_bytes() < READ_BYTES_MAX, "{} bytes", database.connection().largest_bytes());
+    assert_eq!(positions(&database, Which::Unsettled, 139, 1_000).await, (140..=255).collect::<Vec<_>>());
+    assert_eq!(positions(&database, Which::Unsettled, 0, 101).await, (1..=101).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -131,6 +148,16 @@ async fn rows_are_marked_and_settled_by_position() {
 async fn what_is_listed_is_found_by_index() {
     let outbox = Outbox::new();
     let database = filled(&outbox, 200).await;
-    let plan = plan(&database, super::super::drain::UNSETTLED, &[0.into(), 10.into()]).await;
-    assert!(plan.iter().any(|line| line.contains("outbox_state (state=? AND position>?)")), "{plan:?}");
+    let by_state = "outbox_state (state=? AND position>?)";
+    let by_position = "USING INTEGER PRIMARY KEY (rowid>?)";
+    let listings = [
+        (super::super::drain::UNSETTLED.to_owned(), by_state),
+        (super::super::drain::read_statement(Which::Unpublished), by_state),
+        (super::super::drain::read_statement(Which::Unsettled), by_position),
+    ];
+    for (sql, index) in listings {
+        let plan = plan(&database, &sql, &[0.into(), 10.into()]).await;
+        assert!(plan.iter().any(|line| line.contains(index)), "{sql}: {plan:?}");
+        assert!(!plan.iter().any(|line| line.contains("TEMP B-TREE")), "{sql}: {plan:?}");
+    }
 }
