@@ -18,6 +18,7 @@ mod message_path;
 mod mongodb_down;
 mod outbox_file;
 mod outbox_full;
+mod outbox_log;
 mod outbox_protocol;
 mod poison;
 mod shutdown;
@@ -80,6 +81,7 @@ fn promises() -> Vec<Trial> {
         on_each_host(outbox_file::tests),
         on_each_host(outbox_full::tests),
         on_each_host(outbox_protocol::tests),
+        outbox_log::tests(),
         tokens::tests(),
         topics::tests(),
         on_each_host(cors::tests),

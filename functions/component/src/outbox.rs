@@ -38,10 +38,13 @@ impl Connections {
         let journal = journal().await?;
         let connection = Spin::open().await?;
         if self.read_only {
-            Database::open_read_only(connection, journal).await
-        } else {
-            Database::open(connection, journal).await
+            return Database::open_read_only(connection, journal).await;
         }
+        let database = Database::open(connection, journal).await?;
+        if self.pool.is_unused() {
+            database.check().await?;
+        }
+        Ok(database)
     }
 }
 

@@ -39,7 +39,7 @@ impl Connection {
             while let Ok(job) = queue.recv() {
                 let connection = match opened.take() {
                     Some(connection) => Ok(connection),
-                    None => open(&location).map_err(|error| error.to_string()),
+                    None => open(&location),
                 };
                 job(connection.map(|connection| &*opened.insert(connection)));
             }
@@ -74,7 +74,19 @@ impl Connection {
     }
 }
 
-fn open(location: &Location) -> rusqlite::Result<Sqlite> {
+fn open(location: &Location) -> Result<Sqlite, String> {
+    location.check().map_err(|error| {
+        tracing::error!(database = ?location.path, error = &error as &dyn std::error::Error, "database refused");
+        // In SQLite's own words, which components know.
+        match error {
+            wiber_wal::Error::Damaged(_) => format!("database disk image is malformed: {error}"),
+            wiber_wal::Error::Unreadable { .. } => format!("unable to open database file: {error}"),
+        }
+    })?;
+    connect(location).map_err(|error| error.to_string())
+}
+
+fn connect(location: &Location) -> rusqlite::Result<Sqlite> {
     let mut connection = location.path.as_ref().map_or_else(Sqlite::open_in_memory, Sqlite::open)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     if !location.allow_attach_file {

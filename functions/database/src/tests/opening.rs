@@ -66,6 +66,21 @@ async fn a_file_that_is_no_database_is_damaged_not_replaced() {
 }
 
 #[tokio::test]
+async fn a_small_file_with_broken_pages_is_damaged() {
+    let outbox = Outbox::new();
+    let database = Database::open(Native::open(&outbox.path), JournalSetting::Truncate).await.unwrap();
+    database.accept(&(0..=255).map(entry).collect::<Vec<_>>(), ROOMY).await.unwrap();
+    database.check().await.unwrap();
+    drop(database);
+    let mut bytes = std::fs::read(&outbox.path).unwrap();
+    let last = bytes.len() - 4096;
+    bytes[last..last + 8].fill(0xff);
+    std::fs::write(&outbox.path, bytes).unwrap();
+    let database = Database::open(Native::open(&outbox.path), JournalSetting::Truncate).await.unwrap();
+    assert!(matches!(database.check().await, Err(Error::Damaged(_))));
+}
+
+#[tokio::test]
 async fn a_newer_schema_is_refused() {
     let outbox = Outbox::new();
     let database = outbox.open().await;
