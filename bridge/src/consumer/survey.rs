@@ -2,14 +2,17 @@
 //!
 //! A survey records gaps before anything acts on them, so that every consumer and every relay acts on the same ones.
 
+use std::future::Future;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use wiber_model::record::PARTITIONS;
 
 use super::gap::{Facts, Verdict, View, decide};
 use super::partition::Progress;
 use crate::clock::unix_ms;
 use crate::kafka::{self, Inspector, Watermarks};
+use crate::report::Chain;
 use crate::store::{self, Gap, GapReason, NewGap, Store, Topic};
 
 /// Why a survey came to nothing.
@@ -55,6 +58,15 @@ pub(super) struct Subject {
 pub(super) struct Survey {
     pub(super) topic_id: String,
     pub(super) findings: Vec<Finding>,
+    /// Those of which Kafka told nothing, as while they have no leader.
+    pub(super) silent: Vec<Silent>,
+}
+
+/// A partition of which Kafka told nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Silent {
+    pub(super) partition: i32,
+    pub(super) generation: u64,
 }
 
 /// What follows for one partition.
@@ -66,7 +78,7 @@ pub(super) struct Finding {
     pub(super) verdict: Verdict,
 }
 
-/// Asks, decides, and records the gaps that were found or passed.
+/// Asks, decides, and records the gaps that were found or passed. A partition of which Kafka tells nothing hides no other.
 pub(super) async fn survey(
     inspector: Inspector,
     store: Store,
@@ -77,21 +89,34 @@ pub(super) async fn survey(
     let topic_id = identify(&inspector, &store, &topic).await?;
     let gaps = store.open_gaps(&topic).await?;
     let committed = inspector.committed().await?;
-    let mut findings = Vec::with_capacity(subjects.len());
-    for subject in subjects {
-        let log = inspector.watermarks(subject.partition).await?;
+    let (mut findings, mut silent) = (Vec::with_capacity(subjects.len()), Vec::new());
+    for (subject, log) in ask_each(subjects, |partition| inspector.watermarks(partition)).await {
+        let Subject { partition, generation, .. } = subject;
+        let log = match log {
+            Ok(log) => log,
+            Err(error) => {
+                tracing::debug!(error = %Chain(&error), "a partition could not be surveyed");
+                silent.push(Silent { partition, generation });
+                continue;
+            }
+        };
         let facts = Facts {
-            gap: gaps.iter().find(|g| g.partition == subject.partition),
-            committed: usize::try_from(subject.partition).ok().and_then(|p| committed.get(p).copied().flatten()),
+            gap: gaps.iter().find(|g| g.partition == partition),
+            committed: usize::try_from(partition).ok().and_then(|p| committed.get(p).copied().flatten()),
             log,
             outboxes: &outboxes,
         };
         let verdict = decide(up_to_date(&subject, log), &facts);
-        record(&store, &topic, &topic_id, subject.partition, &verdict).await?;
-        let Subject { partition, generation, .. } = subject;
+        record(&store, &topic, &topic_id, partition, &verdict).await?;
         findings.push(Finding { partition, generation, log, verdict });
     }
-    Ok(Survey { topic_id, findings })
+    Ok(Survey { topic_id, findings, silent })
+}
+
+/// Asks about each partition at the same time, so that several without an answer cost one time-out.
+async fn ask_each<T, F: Future<Output = T>>(subjects: Vec<Subject>, ask: impl Fn(i32) -> F) -> Vec<(Subject, T)> {
+    let answers = join_all(subjects.iter().map(|subject| ask(subject.partition))).await;
+    subjects.into_iter().zip(answers).collect()
 }
 
 /// The topic's id; if it is another than recorded, every partition gets a gap before the new one is recorded.
@@ -174,4 +199,35 @@ pub(super) fn describe(gap: &Gap, outboxes: &[String]) -> String {
     let known = if gap.records > 0 { format!(", {} records missing", gap.records) } else { String::new() };
     let (topic, partition, reason) = (&gap.topic, gap.partition, gap.reason.code());
     format!("log gap in {topic} partition {partition} ({reason}{known}): {state}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn partitions_without_an_answer_hide_no_other_and_cost_one_time_out() {
+        let subject = |partition| Subject {
+            partition,
+            generation: 1,
+            view: View::Idle { reached: None, trouble: None },
+            progress: None,
+        };
+        let time_out = Duration::from_millis(100);
+        let ask = async |partition: i32| {
+            if partition % 3 == 0 {
+                return Ok(partition);
+            }
+            tokio::time::sleep(time_out).await;
+            Err(())
+        };
+        let begun = Instant::now();
+        let answers = ask_each((0..12).map(subject).collect(), ask).await;
+        assert!(begun.elapsed() < time_out * 4, "{:?}", begun.elapsed());
+        let answered: Vec<i32> = answers.iter().filter_map(|(_, answer)| answer.ok()).collect();
+        assert_eq!(answered, [0, 3, 6, 9]);
+        assert!(answers.iter().zip(0..).all(|((subject, _), partition)| subject.partition == partition));
+    }
 }

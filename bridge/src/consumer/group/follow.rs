@@ -10,7 +10,7 @@ use super::super::gap::{Repeats, Verdict};
 use super::super::gather::Stop;
 use super::super::partition::{Progress, Source, Task};
 use super::super::slot::{Reading, Slot, State};
-use super::super::survey::{self, Finding, Survey};
+use super::super::survey::{self, Finding, Silent, Survey};
 use super::Group;
 use crate::report::Chain;
 use crate::store::Gap;
@@ -39,6 +39,9 @@ impl Group<'_> {
             self.client.fail(MADE_ANEW);
             return;
         }
+        for silent in survey.silent {
+            self.not_answered(silent);
+        }
         // Those that must wait for a commit come last.
         let (resumed, others): (Vec<_>, Vec<_>) =
             survey.findings.into_iter().partition(|f| matches!(f.verdict, Verdict::Resume { .. }));
@@ -62,9 +65,22 @@ impl Group<'_> {
         self.survey_due = tokio::time::Instant::now() + self.survey_backoff.next_wait();
     }
 
+    /// Kafka tells nothing of a partition, which says nothing about its log.
+    fn not_answered(&mut self, silent: Silent) {
+        let Silent { partition, generation } = silent;
+        let Some(slot) = self.slots.get_mut(&partition).filter(|s| s.generation == generation) else { return };
+        if let Some(reading) = slot.reading_mut() {
+            reading.behind = None;
+        }
+        let topic = &self.shared.topic;
+        let text = format!("Kafka does not answer for partition {partition} of {topic}; it may have no leader");
+        self.parts.board.set_note(silent_note(partition), text);
+    }
+
     async fn follow(&mut self, finding: Finding) {
         let Finding { partition, generation, log, verdict } = finding;
         let Some(slot) = self.slots.get_mut(&partition).filter(|s| s.generation == generation) else { return };
+        self.parts.board.clear_note(&silent_note(partition));
         if let Some(reading) = slot.reading_mut() {
             reading.compare(log, Instant::now());
         }
@@ -173,6 +189,7 @@ impl Group<'_> {
     pub(super) fn clear_notes(&self, partition: i32) {
         self.parts.board.clear_note(&gap_note(partition));
         self.parts.board.clear_note(&refused_note(partition));
+        self.parts.board.clear_note(&silent_note(partition));
         // The label may never have been used.
         let _ = self.shared.metrics.log_gap_records.remove_label_values(&[partition.to_string()]);
     }
@@ -184,4 +201,8 @@ fn gap_note(partition: i32) -> String {
 
 fn refused_note(partition: i32) -> String {
     format!("refused/{partition}")
+}
+
+fn silent_note(partition: i32) -> String {
+    format!("silent/{partition}")
 }
