@@ -18,7 +18,15 @@ const POLL_INTERVAL_MS: u32 = 300_000;
 
 /// What an operator may tune: a lone record is handed on at once, and a partition that comes back joins the next fetch
 /// soon; the queues hold a few batches.
+///
+/// A fetch that does not arrive within the socket's time-out is thrown away and asked for again, so on a slow link a
+/// partition would stand still for ever. Hence small fetches and a long time-out: a full fetch, or the largest batch of
+/// the relay, which Kafka sends whole, passes 64 kbit/s in time. A fetch of 128 KiB needs 140 round trips a second for
+/// 35,000 messages. A dead broker is noticed by other means: its connection breaks, or the partition's leader moves.
 const TUNABLE: &[(&str, &str)] = &[
+    ("fetch.max.bytes", "131072"),
+    ("fetch.message.max.bytes", "65536"),
+    ("socket.timeout.ms", "40000"),
     ("fetch.wait.max.ms", "100"),
     ("fetch.error.backoff.ms", "100"),
     ("fetch.queue.backoff.ms", "5"),
@@ -48,6 +56,10 @@ pub(super) fn consumer_config(kafka: &config::Kafka, instance_id: Option<&str>) 
     }
     for (name, value) in FIXED {
         client.set(*name, *value);
+    }
+    // It limits nothing of a consumer's, but librdkafka takes no fetch.max.bytes below it.
+    if let Some(fetch_bytes_max) = client.get("fetch.max.bytes").map(str::to_owned) {
+        client.set("message.max.bytes", fetch_bytes_max);
     }
     let debug =
         kafka.properties.get("debug").map_or_else(|| DEBUG_CONTEXT.to_owned(), |d| format!("{d},{DEBUG_CONTEXT}"));
@@ -90,6 +102,7 @@ pub(super) fn outdated_library() -> Option<String> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::slot::STALL;
     use super::*;
 
     fn kafka(properties: &[(&str, &str)]) -> config::Kafka {
@@ -115,6 +128,22 @@ mod tests {
         assert_eq!(config.get("group.instance.id"), Some("one"));
         config.create_native_config().unwrap();
         dead_letter_config(&kafka(&[])).create_native_config().unwrap();
+    }
+
+    #[test]
+    fn a_full_fetch_passes_a_slow_link_before_it_is_given_up_or_counts_as_a_stall() {
+        const LINK_BYTES_PER_S: u64 = 8_000;
+        // As the relay's producer makes them.
+        const BATCH_BYTES_MAX: u64 = 262_144;
+        let config = consumer_config(&kafka(&[("message.max.bytes", "2000000")]), None);
+        let native = config.create_native_config().unwrap();
+        let number = |name: &str| native.get(name).unwrap().parse::<u64>().unwrap();
+        let longest_s = number("fetch.max.bytes").max(BATCH_BYTES_MAX).div_ceil(LINK_BYTES_PER_S);
+        let time_out_ms = number("socket.timeout.ms") + number("fetch.wait.max.ms");
+        assert!(longest_s * 1_000 < time_out_ms, "{longest_s} s, {time_out_ms} ms");
+        assert!(u128::from(time_out_ms) < STALL.as_millis());
+        assert!(number("fetch.message.max.bytes") <= number("fetch.max.bytes"));
+        let _: rdkafka::consumer::BaseConsumer = config.create().unwrap();
     }
 
     #[test]

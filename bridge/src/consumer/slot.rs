@@ -9,8 +9,9 @@ use super::gap::{Trouble, View};
 use super::partition::Progress;
 use crate::kafka::Watermarks;
 
-/// How long records may wait in the log, with nothing moving, before the partition counts as stalled.
-const STALL: Duration = Duration::from_secs(30);
+/// How long records may wait in the log, with nothing moving, before the partition counts as stalled: longer than a fetch
+/// may take (`socket.timeout.ms`), since nothing moves before it is complete.
+pub(super) const STALL: Duration = Duration::from_secs(45);
 
 /// A partition that the group has given to this consumer.
 #[derive(Debug)]
