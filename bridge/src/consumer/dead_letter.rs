@@ -97,7 +97,8 @@ pub(super) fn document(record: &Record, verdict: &Verdict, at_ms: i64) -> DeadLe
         | Poison::NoType
         | Poison::UnknownType => record.claimed_id().map_or_else(place, String::from),
     };
-    DeadLetter { id, reason: verdict.reason, detail: verdict.detail.clone(), origin, at_ms }
+    let settles = record.trace.origin();
+    DeadLetter { id, reason: verdict.reason, detail: verdict.detail.clone(), origin, settles, at_ms }
 }
 
 #[cfg(test)]

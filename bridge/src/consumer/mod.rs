@@ -22,6 +22,7 @@ mod sequence;
 #[cfg(test)]
 mod sequence_model;
 mod settings;
+mod settled;
 mod slot;
 mod survey;
 mod writer;

@@ -19,9 +19,10 @@ use super::offsets::Offsets;
 use super::record::Record;
 use super::retry::{Retry, Stopped};
 use super::sequence::{Batch, Fate};
+use super::settled::Settled;
 use super::writer;
 use crate::clock::unix_ms;
-use crate::store::Store;
+use crate::store::{Known, Store};
 use crate::telemetry::{Metrics, Operation, Stage};
 
 /// Dead letters of one batch that are sent at the same time.
@@ -182,9 +183,11 @@ impl Task {
         self.shared.metrics.observe_batch(Stage::Store, records.len());
         let messages = records.iter().filter_map(|r| r.message().cloned()).collect();
         let mut batch = Batch::new(messages, self.replaying);
-        let written =
-            writer::write(&mut batch, records, &mut self.heads, &self.shared, self.partition, &self.stop).await;
-        let mut conflicts = Vec::new();
+        let mut met = Known::new();
+        let (heads, shared, stop) = (&mut self.heads, &self.shared, &self.stop);
+        let written = writer::write(&mut batch, records, &mut met, heads, shared, self.partition, stop).await;
+        let settled = Settled::new(records, &batch, &met);
+        let (mut conflicts, mut unsettled) = (Vec::new(), Vec::new());
         let mut repeats = 0;
         for (record, fate) in records.iter().zip(batch.fates()) {
             match fate {
@@ -192,7 +195,11 @@ impl Task {
                 Fate::Stored => self.offsets.confirm(record.offset),
                 Fate::Repeat => {
                     repeats += 1;
-                    self.offsets.confirm(record.offset);
+                    if settled.covers(record) {
+                        self.offsets.confirm(record.offset);
+                    } else {
+                        unsettled.push(*record);
+                    }
                 }
                 Fate::Conflict => conflicts.push((*record, conflict())),
             }
@@ -200,7 +207,17 @@ impl Task {
         self.replaying = repeats * 2 > records.len();
         self.shared.metrics.messages_repeated_total.inc_by(u64::try_from(repeats).unwrap_or(0));
         written?;
+        self.add_origins(&unsettled).await?;
         self.bury(conflicts).await
+    }
+
+    /// Lets rows be freed whose messages were stored from other records.
+    async fn add_origins(&mut self, records: &[&Record]) -> Result<(), Stopped> {
+        for record in records {
+            add_origin(&self.shared, &self.stop, record).await?;
+            self.offsets.confirm(record.offset);
+        }
+        Ok(())
     }
 
     async fn bury(&mut self, poisoned: Vec<(&Record, Verdict)>) -> Result<(), Stopped> {
@@ -222,6 +239,13 @@ impl Task {
     }
 }
 
+/// Notes on the message that is stored under the record's id that the row of this record need not be kept.
+async fn add_origin(shared: &Shared, stop: &CancellationToken, record: &Record) -> Result<(), Stopped> {
+    let (Some(message), Some(origin)) = (record.message(), record.trace.origin()) else { return Ok(()) };
+    let mut add = Retry::new(Operation::Store, &shared.metrics, stop);
+    add.until_ok("noting a row", || shared.store.add_origin(&message.message_id, &origin)).await
+}
+
 fn conflict() -> Verdict {
     Verdict { reason: Poison::Conflict, detail: "another message with this id is stored".to_owned() }
 }
@@ -237,6 +261,9 @@ async fn bury_one(
     let letter = dead_letter::document(record, verdict, unix_ms());
     let mut put = Retry::new(Operation::DeadLetter, &shared.metrics, stop);
     put.until_ok("recording a dead letter", || shared.store.put_dead_letter(&letter)).await?;
+    if verdict.reason == Poison::Conflict {
+        add_origin(shared, stop, record).await?;
+    }
     shared.metrics.count_dead_letter(verdict.reason);
     tracing::warn!(
         topic = %shared.topic,

@@ -5,7 +5,7 @@ use wiber_model::record::{self, Decoded, header};
 use wiber_model::trace::{is_request_id, is_traceparent};
 use wiber_model::{Message, MessageId};
 
-use crate::store::Trace;
+use crate::store::{Origin, Trace};
 
 /// One record, decoded.
 #[derive(Debug)]
@@ -43,6 +43,11 @@ impl Record {
             Decoded::Message(message) => Some(message),
             Decoded::Poison(..) | Decoded::UnknownVersion(_) => None,
         }
+    }
+
+    /// Whether the row that this record was made of, if any, is among these.
+    pub(super) fn is_of(&self, rows: &[Origin]) -> bool {
+        self.trace.origin().is_none_or(|row| rows.contains(&row))
     }
 
     /// The message id that the record claims, wherever it says so.

@@ -126,8 +126,8 @@ impl Batch {
     /// What a majority has. `false` if nothing moved since the last time, so that the caller waits before it goes on.
     pub(super) fn read_back(&mut self, known: &Known, found: HashMap<String, i64>, heads: &mut Heads) -> bool {
         let before = self.open();
-        for (message, _) in known.values() {
-            self.settle(message);
+        for known in known.values() {
+            self.settle(&known.message);
         }
         for conversation in self.open_conversations() {
             heads.set(conversation, found.get(conversation).copied().unwrap_or(0));
@@ -200,6 +200,7 @@ mod tests {
     use wiber_model::NewMessage;
 
     use super::*;
+    use crate::store::KnownMessage;
 
     fn message(id: u8, to: &str, content: &str) -> Message {
         let new = NewMessage { from_user: "alice".into(), to_user: to.into(), content: content.into() };
@@ -218,7 +219,8 @@ mod tests {
     }
 
     fn known(messages: &[(&Message, i64)]) -> Known {
-        messages.iter().map(|(m, seq)| (m.message_id.clone(), ((*m).clone(), *seq))).collect()
+        let known = |message: &Message, seq| KnownMessage { message: message.clone(), seq, origins: Vec::new() };
+        messages.iter().map(|(m, seq)| (m.message_id.clone(), known(m, *seq))).collect()
     }
 
     #[test]

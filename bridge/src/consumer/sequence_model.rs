@@ -9,7 +9,7 @@ use wiber_model::{Message, NewMessage};
 use super::heads::Heads;
 use super::offsets::Offsets;
 use super::sequence::{Batch, Place, Step};
-use crate::store::Known;
+use crate::store::{Known, KnownMessage};
 
 /// Smaller than in life, so that batches meet each other often.
 const BATCH_MAX: usize = 3;
@@ -56,7 +56,8 @@ impl Model {
 
     fn known(&self, ids: &[&wiber_model::MessageId]) -> Known {
         let wanted = self.committed.iter().filter(|(m, _)| ids.contains(&&m.message_id));
-        wanted.map(|(m, seq)| (m.message_id.clone(), (m.clone(), *seq))).collect()
+        let known = |(message, seq): &Row| KnownMessage { message: message.clone(), seq: *seq, origins: Vec::new() };
+        wanted.map(|row| (row.0.message_id.clone(), known(row))).collect()
     }
 
     fn heads(&self, conversations: &[&str]) -> HashMap<String, i64> {

@@ -16,10 +16,12 @@ use crate::telemetry::{Hop, Operation};
 const STORING: &str = "storing messages";
 const LOOKING_UP: &str = "looking messages up";
 
-/// Gives every message of the batch its fate. `records` are those of its messages, in order.
+/// Gives every message of the batch its fate. `records` are those of its messages, in order; `met` gets what was stored
+/// before.
 pub(super) async fn write(
     batch: &mut Batch,
     records: &[&Record],
+    met: &mut Known,
     heads: &mut Heads,
     shared: &Shared,
     partition: i32,
@@ -39,7 +41,9 @@ pub(super) async fn write(
                 // Ids first: a head read afterwards counts whatever was stored in between.
                 let known: Known = reads.until_ok(LOOKING_UP, || store.known(&ids)).await?;
                 let found: HashMap<String, i64> = reads.until_ok(LOOKING_UP, || store.heads(&conversations)).await?;
-                if !batch.read_back(&known, found, heads) {
+                let moved = batch.read_back(&known, found, heads);
+                met.extend(known);
+                if !moved {
                     writes.wait().await?;
                 }
             }

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use wiber_model::MessageId;
-use wiber_model::outbox::{ROWS_MAX, RowRef, UnsettledRow};
+use wiber_model::outbox::{ROWS_MAX, RowRef, UnsettledAnswer, UnsettledRow};
 
 use super::forgotten::Forgotten;
 use super::lease::Held;
@@ -143,12 +142,12 @@ impl Settle {
     }
 
     async fn page(&self, after: i64) -> Result<Page, Error> {
-        let rows = self.source.unsettled(after, ROWS_MAX).await?.rows;
-        let ids: Vec<MessageId> = rows.iter().map(|row| row.message_id.clone()).collect();
-        let known = if ids.is_empty() { Default::default() } else { self.store.settled(&ids).await? };
+        let UnsettledAnswer { outbox_id, rows } = self.source.unsettled(after, ROWS_MAX).await?;
+        let refs: Vec<RowRef> = rows.iter().cloned().map(RowRef::from).collect();
+        let known = self.store.settled(&outbox_id, &refs).await?;
         let (count, next_after) = (rows.len(), rows.last().map_or(after, |row| row.position));
         let (free, kept): (Vec<UnsettledRow>, Vec<UnsettledRow>) =
-            rows.into_iter().partition(|row| known.contains(&row.message_id));
+            rows.into_iter().partition(|row| known.contains(&row.position));
         let mut lowest_unsettled = BTreeMap::new();
         for row in kept {
             lowest_unsettled.entry(row.partition).or_insert(row);

@@ -5,7 +5,7 @@ use wiber_model::query::MessageState;
 use wiber_model::record::Poison;
 
 use super::error::within;
-use super::{Error, Place, Store, limits};
+use super::{Error, Origin, Place, Store, limits};
 
 /// One dead letter.
 #[derive(Debug, Clone)]
@@ -18,23 +18,28 @@ pub struct DeadLetter {
     pub detail: String,
     /// Where the record lay.
     pub origin: Place,
+    /// The outbox row that it was made of, which need not be kept any more.
+    pub settles: Option<Origin>,
     /// When, Unix milliseconds.
     pub at_ms: i64,
 }
 
 impl Store {
-    /// Records a dead letter by a majority; a repeat changes nothing.
+    /// Records a dead letter by a majority; a repeat changes nothing. Another record that claims the same id adds its row.
     ///
     /// # Errors
     /// If no answer comes in time; the caller repeats it.
     pub async fn put_dead_letter(&self, letter: &DeadLetter) -> Result<(), Error> {
-        let once = doc! { "$setOnInsert": {
+        let mut write = doc! { "$setOnInsert": {
             "reason": letter.reason.code(),
             "detail": &letter.detail,
             "origin": { "topic": &letter.origin.topic, "partition": letter.origin.partition, "offset": letter.origin.offset },
             "at": letter.at_ms,
         } };
-        let write = self.dead_letters.update_one(doc! { "_id": &letter.id }, once).upsert(true);
+        if let Some(Origin { source, sequence }) = &letter.settles {
+            write.insert("$addToSet", doc! { "settles": { "source": source, "sequence": *sequence } });
+        }
+        let write = self.dead_letters.update_one(doc! { "_id": &letter.id }, write).upsert(true);
         within("recording a dead letter", self.write_limit, async { write.await }).await.map(drop)
     }
 

@@ -1,7 +1,7 @@
 //! The shape of a stored message.
 
 use serde::{Deserialize, Serialize};
-use wiber_model::{Conversation, Message, MessageId, StoredMessage, query};
+use wiber_model::{Conversation, Message, MessageId, StoredMessage, query, record};
 
 /// One document of the collection of messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,19 @@ pub struct MessageDocument {
     pub hops: Hops,
     /// What its request carried.
     pub trace: Trace,
+    /// Rows beside the one in `trace` whose records were met after this one under the same id: repeats from another
+    /// outbox, or other messages, which are dead-lettered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settles: Vec<Origin>,
+}
+
+/// The outbox row that a record was made of, as its headers say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The outbox, as `ce_source`.
+    pub source: String,
+    /// The row's position.
+    pub sequence: i64,
 }
 
 /// A place in Kafka's log.
@@ -75,6 +88,15 @@ pub struct Trace {
     pub sequence: Option<i64>,
 }
 
+impl Trace {
+    /// The row that the record was made of; `None` for records that no outbox sent.
+    #[must_use]
+    pub fn origin(&self) -> Option<Origin> {
+        let source = self.source.as_ref().filter(|source| record::outbox_of(source).is_some())?;
+        Some(Origin { source: source.clone(), sequence: self.sequence? })
+    }
+}
+
 impl MessageDocument {
     /// The document of `message` at `seq` of its conversation.
     #[must_use]
@@ -96,7 +118,13 @@ impl MessageDocument {
             log,
             hops,
             trace,
+            settles: Vec::new(),
         }
+    }
+
+    /// The rows that need not be kept for this message any more.
+    pub(super) fn origins(&self) -> Vec<Origin> {
+        self.trace.origin().into_iter().chain(self.settles.iter().cloned()).collect()
     }
 
     /// The message with its place.

@@ -22,9 +22,9 @@ use mongodb::{Client, Collection, Database};
 use crate::config;
 
 pub use dead_letter::DeadLetter;
-pub use document::{Hops, MessageDocument, Place, Trace};
+pub use document::{Hops, MessageDocument, Origin, Place, Trace};
 pub use error::Error;
-pub use lookup::Known;
+pub use lookup::{Known, KnownMessage};
 pub use meta::{Gap, GapReason, NewGap, Resent, Topic};
 pub use query::Question;
 pub use write::{Doubt, Outcome};

@@ -8,7 +8,7 @@ use wiber_model::query::{ConversationParams, CountParams, MessageState, Order, P
 use wiber_model::{Conversation, MessageId, PAGE_LIMIT_MAX};
 
 use super::error::within;
-use super::lookup::heads_pipeline;
+use super::lookup::{heads_pipeline, settling};
 use super::prepare::{by_conversation, by_id, by_participant};
 use super::{DEAD_LETTERS, Error, MessageDocument, Store, dead_letter, limits};
 
@@ -258,7 +258,7 @@ fn user_count_command(collection: &str, user: &str) -> Document {
 }
 
 fn ids_command(collection: &str, ids: &[&str]) -> Document {
-    doc! { "find": collection, "filter": { "_id": { "$in": ids.to_vec() } }, "projection": by_id(), "hint": by_id() }
+    doc! { "find": collection, "filter": { "_id": { "$in": ids.to_vec() } }, "projection": settling(), "hint": by_id() }
 }
 
 #[cfg(test)]

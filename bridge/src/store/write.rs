@@ -2,7 +2,11 @@
 
 use mongodb::error::{Error as Driver, ErrorKind, WriteFailure};
 
-use super::{Error, MessageDocument, Store};
+use mongodb::bson::doc;
+use wiber_model::MessageId;
+
+use super::error::within;
+use super::{Error, MessageDocument, Origin, Store};
 
 /// MongoDB's code for a broken unique index.
 const DUPLICATE_KEY: i32 = 11_000;
@@ -61,6 +65,18 @@ impl Store {
                 Error::TimedOut { step: STEP, limit_ms: self.write_limit.as_millis() },
             ),
         }
+    }
+
+    /// Notes on a stored message that a row's record was met after it, so that the row need not be kept. A repeat changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// If no answer comes in time; the caller repeats it.
+    pub async fn add_origin(&self, id: &MessageId, origin: &Origin) -> Result<(), Error> {
+        let Origin { source, sequence } = origin;
+        let add = doc! { "$addToSet": { "settles": { "source": source, "sequence": *sequence } } };
+        let write = self.messages.update_one(doc! { "_id": id.as_str() }, add);
+        within("noting a row on a stored message", self.write_limit, async { write.await }).await.map(drop)
     }
 }
 

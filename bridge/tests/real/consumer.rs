@@ -7,10 +7,11 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use wiber_model::Message;
+use wiber_model::outbox::RowRef;
 use wiber_model::query::MessageState;
 use wiber_model::record::{TYPE, header};
 
-use crate::harness::{Site, check_order, message, messages, site, until};
+use crate::harness::{OUTBOX_ID, Site, check_order, message, messages, site, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_are_stored_once_in_log_order() {
@@ -185,6 +186,50 @@ async fn poison_is_dead_lettered_and_the_rest_flows() {
     assert!(matches!(&state, Some(MessageState::DeadLettered { reason, .. }) if reason == "wrong-key"), "{state:?}");
     let state = site.store.message(first.message_id.as_str()).await.unwrap();
     assert!(matches!(state, Some(MessageState::Stored { .. })), "{state:?}");
+    running.stop().await;
+}
+
+/// Whether the row with this message may be freed.
+async fn is_settled(site: &Site, message: &Message, position: i64) -> bool {
+    let row = RowRef { position, message_id: message.message_id.clone() };
+    site.store.settled(OUTBOX_ID, &[row]).await.unwrap().contains(&position)
+}
+
+async fn settled(site: &Site, message: &Message, position: i64) {
+    until("a settled row", async || if is_settled(site, message, position).await { Ok(()) } else { Err("not yet") })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_only_claims_an_id_frees_no_row() {
+    let site = site("claims").await;
+    let running = site.consume();
+    let sent = messages("alice", "bob", 3);
+    let key = sent[0].conversation();
+    let foreign = async |message: &Message, value: &str| {
+        let headers = [(header::TYPE, TYPE), (header::ID, message.message_id.as_str())];
+        site.produce_raw(Some(key.as_str()), Some(value), &headers).await;
+    };
+    // Poison, another message and the same message under the ids of accepted ones, and then one that flows.
+    foreign(&sent[0], "hello").await;
+    let other = Message { content: "forged".into(), ..sent[1].clone() };
+    foreign(&other, &serde_json::to_string(&other).unwrap()).await;
+    foreign(&sent[2], &serde_json::to_string(&sent[2]).unwrap()).await;
+    site.conversation("alice", "bob", 2).await;
+    for (position, message) in (1..).zip(&sent) {
+        assert!(!is_settled(&site, message, position).await, "row {position} was freed by a record of nobody's");
+    }
+    for (position, message) in (1..).zip(&sent) {
+        site.produce(message, position).await;
+    }
+    for (position, message) in (1..).zip(&sent) {
+        settled(&site, message, position).await;
+        assert!(!is_settled(&site, message, position + 1).await);
+    }
+    check_order(&site.conversation("alice", "bob", 3).await, &[other.clone(), sent[2].clone(), sent[0].clone()]);
+    let letters = dead_letters(&site, 2).await;
+    let reasons: Vec<&str> = letters.iter().map(|(reason, ..)| reason.as_str()).collect();
+    assert_eq!(reasons, ["conflict", "not-json"]);
     running.stop().await;
 }
 

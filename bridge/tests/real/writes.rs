@@ -1,18 +1,20 @@
 //! The write, its look-ups, and what survives restarts.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use wiber_bridge::config::{self, Secret};
 use wiber_bridge::store::{
-    DeadLetter, Doubt, Error, GapReason, Hops, MessageDocument, NewGap, Outcome, Place, Question, Resent, Store, Topic,
-    Trace,
+    DeadLetter, Doubt, Error, GapReason, Hops, MessageDocument, NewGap, Origin, Outcome, Place, Question, Resent,
+    Store, Topic, Trace,
 };
+use wiber_model::outbox::RowRef;
 use wiber_model::query::MessageState;
-use wiber_model::record::Poison;
+use wiber_model::record::{Poison, source};
 use wiber_model::{Message, MessageId};
 use wiber_servers::process::{Process, Spec};
 
-use crate::harness::{message, messages, servers, store, until};
+use crate::harness::{OUTBOX_ID, message, messages, servers, store, until};
 
 fn document(message: &Message, seq: i64) -> MessageDocument {
     let hops = Hops { accepted_at: 1, published_at: 2, stored_at: 3 };
@@ -32,7 +34,8 @@ async fn a_write_stops_at_the_first_duplicate() {
     let ids: Vec<&MessageId> = sent.iter().map(|m| &m.message_id).collect();
     let known = store.known(&ids).await.unwrap();
     assert_eq!(known.len(), 2);
-    assert_eq!(known[&sent[1].message_id], (sent[1].clone(), 2));
+    let one = &known[&sent[1].message_id];
+    assert_eq!((&one.message, one.seq), (&sent[1], 2));
     let heads = store.heads(&[r#"["alice","bob"]"#, r#"["no","body"]"#]).await.unwrap();
     assert_eq!(heads.into_iter().collect::<Vec<_>>(), [(r#"["alice","bob"]"#.to_owned(), 2)]);
 }
@@ -40,20 +43,48 @@ async fn a_write_stops_at_the_first_duplicate() {
 #[tokio::test]
 async fn settled_means_stored_or_dead_lettered() {
     let store = store("settled").await;
-    let sent = messages("alice", "bob", 3);
-    assert!(matches!(store.insert(&[document(&sent[0], 1)]).await, Outcome::Done));
-    let origin = Place { topic: "t".into(), partition: 1, offset: 7 };
-    let id = sent[1].message_id.as_str().to_owned();
-    let letter = DeadLetter { id, reason: Poison::WrongKey, detail: "why".into(), origin, at_ms: 5 };
+    let sent = messages("alice", "bob", 6);
+    let rows: Vec<RowRef> = (1..)
+        .zip(&sent)
+        .map(|(position, message)| RowRef { position, message_id: message.message_id.clone() })
+        .collect();
+    let row = |position| Some(Origin { source: source(OUTBOX_ID), sequence: position });
+    let trace = |row: Option<Origin>| match row {
+        Some(Origin { source, sequence }) => {
+            Trace { source: Some(source), sequence: Some(sequence), ..Trace::default() }
+        }
+        None => Trace::default(),
+    };
+    let stored = |index: usize, seq, row| MessageDocument { trace: trace(row), ..document(&sent[index], seq) };
+    let letter = |index: usize, settles| DeadLetter {
+        id: sent[index].message_id.as_str().to_owned(),
+        reason: Poison::WrongKey,
+        detail: "why".into(),
+        origin: Place { topic: "t".into(), partition: 1, offset: 7 },
+        settles,
+        at_ms: 5,
+    };
+    let settled = async |outbox_id: &str| {
+        let settled = store.settled(outbox_id, &rows).await.unwrap();
+        settled.into_iter().collect::<BTreeSet<i64>>().into_iter().collect::<Vec<_>>()
+    };
+    // Stored from its row; from another row; from no row. Dead-lettered from its row; from no row; neither.
+    let documents = [stored(0, 1, row(1)), stored(1, 2, row(77)), stored(2, 3, None)];
+    assert!(matches!(store.insert(&documents).await, Outcome::Done));
+    store.put_dead_letter(&letter(3, row(4))).await.unwrap();
+    store.put_dead_letter(&letter(4, None)).await.unwrap();
+    assert_eq!(settled(OUTBOX_ID).await, [1, 4]);
+    assert_eq!(settled("another").await, [0_i64; 0]);
+    // The rows' own records come after those that only claimed their ids.
+    store.add_origin(&sent[1].message_id, &row(2).unwrap()).await.unwrap();
+    store.put_dead_letter(&DeadLetter { reason: Poison::NoKey, at_ms: 9, ..letter(4, row(5)) }).await.unwrap();
+    assert_eq!(settled(OUTBOX_ID).await, [1, 2, 4, 5]);
+    let known = store.known(&[&sent[1].message_id]).await.unwrap();
+    assert_eq!(known[&sent[1].message_id].origins, [row(77).unwrap(), row(2).unwrap()]);
+
+    let letter = letter(4, None);
     store.put_dead_letter(&letter).await.unwrap();
-    store.put_dead_letter(&DeadLetter { reason: Poison::NoKey, at_ms: 9, ..letter.clone() }).await.unwrap();
-    let ids: Vec<MessageId> = sent.iter().map(|m| m.message_id.clone()).collect();
-    let mut settled: Vec<MessageId> = store.settled(&ids).await.unwrap().into_iter().collect();
-    settled.sort();
-    let mut expected = ids[..2].to_vec();
-    expected.sort();
-    assert_eq!(settled, expected);
-    assert_eq!(store.dead_letter_count().await.unwrap(), 1);
+    assert_eq!(store.dead_letter_count().await.unwrap(), 2);
     let state = store.message(&letter.id).await.unwrap();
     assert!(matches!(&state, Some(MessageState::DeadLettered { reason, at: 5 }) if reason == "wrong-key"), "{state:?}");
     let plan = store.explain(&Question::DeadIds(&[letter.id.as_str()])).await.unwrap();
