@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt as _;
 use rdkafka::TopicPartitionList;
@@ -11,6 +10,7 @@ use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 
 use super::committer::{Committed, Committer, Offsets, list};
 use super::gather::Queue;
@@ -112,8 +112,8 @@ impl Client {
         }
     }
 
-    /// Leaves the group. That blocks, so it has a thread of its own, which holds nobody up beyond the limit.
-    pub(super) async fn close(self, limit: Duration) {
+    /// Leaves the group. That blocks, so it has a thread of its own, which holds nobody up beyond the deadline.
+    pub(super) async fn close(self, deadline: Instant) {
         let (closed, wait) = tokio::sync::oneshot::channel();
         let (committer, consumer) = (self.committer, self.consumer);
         let thread = std::thread::Builder::new().name("kafka-close".to_owned()).spawn(move || {
@@ -121,7 +121,7 @@ impl Client {
             drop(consumer);
             let _ = closed.send(());
         });
-        if thread.is_err() || tokio::time::timeout(limit, wait).await.is_err() {
+        if thread.is_err() || tokio::time::timeout_at(deadline, wait).await.is_err() {
             tracing::warn!("the Kafka client did not close in time");
         }
     }

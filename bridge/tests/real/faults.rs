@@ -1,12 +1,14 @@
 //! MongoDB that fails in the middle of writes, by its own fail points, and a log with flipped bits.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use mongodb::bson::{Document, doc};
-use wiber_bridge::store::GapReason;
+use wiber_bridge::store::{GapReason, NewGap};
 
 use crate::gaps::{closed, gap, resend};
-use crate::harness::{Site, check_order, messages, read_all, servers, site, site_with_app, until};
+use crate::harness::{Site, check_order, message, messages, read_all, servers, site, site_with_app, until};
 
 /// Half of the inserts of one test's client meet `failure`, while repeats and a second consumer come on top.
 async fn check(name: &str, failure: Document) {
@@ -95,4 +97,57 @@ async fn flipped_bits_are_a_gap_and_not_a_skip() {
     check_order(&site.conversation("alice", "bob", 30).await, &sent);
     closed(&site).await;
     running.stop().await;
+}
+
+/// Every partition has a write in flight that takes almost as long as a write may when all must stop.
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_stop_together_and_shutdown_does_not_wait_for_one_after_the_other() {
+    let site = site_with_app("together").await;
+    let admin = mongodb::Client::with_uri_str(servers().await.mongo.uri()).await.unwrap().database("admin");
+    let users: Vec<String> = (0..24).map(|n| format!("user{n}")).collect();
+    let running = site.consume();
+    let mut partitions = BTreeSet::new();
+    for user in &users {
+        partitions.insert(site.produce(&message("alice", user, "first"), 1).await.0);
+    }
+    for user in &users {
+        site.conversation("alice", user, 1).await;
+    }
+    let _guard = FAIL_POINT.lock().await;
+    let data =
+        doc! { "failCommands": ["insert"], "appName": "together", "blockConnection": true, "blockTimeMS": 2_400 };
+    admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": "alwaysOn", "data": data }).await.unwrap();
+    for user in &users {
+        site.produce(&message("alice", user, "second"), 2).await;
+    }
+    until("a write of each partition", async || {
+        let inserts = doc! { "currentOp": 1, "appName": "together", "command.insert": { "$exists": true } };
+        let running = admin.run_command(inserts).await.map_err(|e| e.to_string())?;
+        let count = running.get_array("inprog").map_err(|e| e.to_string())?.len();
+        if count == partitions.len() { Ok(()) } else { Err(format!("{count} of {}", partitions.len())) }
+    })
+    .await;
+    for partition in &partitions {
+        let gap = NewGap {
+            topic: site.kafka.topic.clone(),
+            partition: *partition,
+            reason: GapReason::Stalled,
+            topic_id: "another".into(),
+            resume_at: 0,
+            records: 0,
+            now_ms: 1,
+        };
+        site.store.open_gap(gap).await.unwrap();
+    }
+    site.note("log gap").await;
+    let begun = Instant::now();
+    until("a note of each partition", async || {
+        let count = site.board.notes().iter().filter(|n| n.contains("log gap")).count();
+        if count == partitions.len() { Ok(()) } else { Err(count) }
+    })
+    .await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    running.stop().await;
+    admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
 }

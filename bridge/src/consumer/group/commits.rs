@@ -55,7 +55,7 @@ impl Group<'_> {
         if !self.request(offsets.to_vec()) {
             return Err("the commit could not be sent".to_owned());
         }
-        // Leaving the group comes after it, within one deadline.
+        // Leaving the group comes after it, within the same limit.
         let limit = LIMIT_MAX.min(self.parts.close_limit / 2);
         let deadline = tokio::time::Instant::now() + limit;
         loop {

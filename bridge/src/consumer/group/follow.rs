@@ -42,9 +42,11 @@ impl Group<'_> {
         for silent in survey.silent {
             self.not_answered(silent);
         }
-        // Those that must wait for a commit come last.
+        let findings: Vec<Finding> = survey.findings.into_iter().filter(|finding| self.answered(finding)).collect();
+        // Those that must stop do so together, and those that must wait for a commit come last.
+        self.stop_all(&findings).await;
         let (resumed, others): (Vec<_>, Vec<_>) =
-            survey.findings.into_iter().partition(|f| matches!(f.verdict, Verdict::Resume { .. }));
+            findings.into_iter().partition(|f| matches!(f.verdict, Verdict::Resume { .. }));
         for finding in others.into_iter().chain(resumed) {
             self.follow(finding).await;
         }
@@ -77,28 +79,40 @@ impl Group<'_> {
         self.parts.board.set_note(silent_note(partition), text);
     }
 
-    async fn follow(&mut self, finding: Finding) {
-        let Finding { partition, generation, log, verdict } = finding;
-        let Some(slot) = self.slots.get_mut(&partition).filter(|s| s.generation == generation) else { return };
-        self.parts.board.clear_note(&silent_note(partition));
+    /// Notes what Kafka told of a partition; `false` if that is outdated.
+    fn answered(&mut self, finding: &Finding) -> bool {
+        let Finding { partition, generation, log, .. } = finding;
+        let Some(slot) = self.slots.get_mut(partition).filter(|s| s.generation == *generation) else { return false };
         if let Some(reading) = slot.reading_mut() {
-            reading.compare(log, Instant::now());
+            reading.compare(*log, Instant::now());
         }
+        self.parts.board.clear_note(&silent_note(*partition));
+        true
+    }
+
+    async fn stop_all(&mut self, findings: &[Finding]) {
+        let mut partitions = Vec::new();
+        for finding in findings {
+            match &finding.verdict {
+                Verdict::Open { .. } => self.survey_soon(),
+                Verdict::Wait(gap) => self.note_gap(gap),
+                Verdict::Keep | Verdict::Start { .. } | Verdict::Resume { .. } | Verdict::Close(_) => continue,
+            }
+            partitions.push(finding.partition);
+        }
+        self.stop(&partitions).await;
+    }
+
+    async fn follow(&mut self, finding: Finding) {
+        let Finding { partition, verdict, .. } = finding;
         match verdict {
-            Verdict::Keep => {}
+            // Those are stopped already.
+            Verdict::Keep | Verdict::Open { .. } | Verdict::Wait(_) => {}
             Verdict::Start { at, gap } => {
                 if let Some(gap) = &gap {
                     self.note_gap(gap);
                 }
                 self.start(partition, at, gap.as_ref());
-            }
-            Verdict::Open { .. } => {
-                self.stop(partition).await;
-                self.survey_soon();
-            }
-            Verdict::Wait(gap) => {
-                self.note_gap(&gap);
-                self.stop(partition).await;
             }
             Verdict::Resume { at, gap } => self.resume(partition, at, &gap).await,
             Verdict::Close(gap) => {
@@ -137,19 +151,24 @@ impl Group<'_> {
         self.slots.insert(partition, Slot { generation, state: State::Reading(reading) });
     }
 
-    /// Stops reading a partition that stays owned; where it goes on is for the next survey to say.
-    async fn stop(&mut self, partition: i32) {
-        if !self.is_read(partition) {
+    /// Stops reading partitions that stay owned; where they go on is for the next survey to say.
+    async fn stop(&mut self, partitions: &[i32]) {
+        let (read, idle): (Vec<i32>, Vec<i32>) = partitions.iter().partition(|p| self.is_read(**p));
+        for partition in idle {
             // How far an earlier task had come counts for nothing behind a gap.
             if let Some(slot) = self.slots.get_mut(&partition) {
                 slot.state = State::Idle { reached: None, trouble: None };
             }
+        }
+        if read.is_empty() {
             return;
         }
-        self.drain(&[partition]).await;
-        self.client.give_up(&[partition]);
-        let slot = Slot::idle(self.new_generation());
-        self.slots.insert(partition, slot);
+        self.drain(&read).await;
+        self.client.give_up(&read);
+        for partition in read {
+            let slot = Slot::idle(self.new_generation());
+            self.slots.insert(partition, slot);
+        }
     }
 
     /// A task has ended by itself.

@@ -58,6 +58,8 @@ pub(super) struct Group<'a> {
     topic_id: Option<String>,
     survey_due: tokio::time::Instant,
     survey_backoff: Backoff,
+    /// A revocation waits for its answer.
+    revoking: bool,
 }
 
 type Surveying = BoxFuture<'static, Result<Survey, survey::Error>>;
@@ -77,6 +79,7 @@ impl<'a> Group<'a> {
             topic_id: None,
             survey_due: tokio::time::Instant::now(),
             survey_backoff: Backoff::for_servers(),
+            revoking: false,
         }
     }
 
@@ -92,12 +95,15 @@ impl<'a> Group<'a> {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break End::Shutdown,
-                Some(event) = self.callbacks.events.recv() => self.rebalance(event).await,
+                Some(event) = self.callbacks.events.recv() => {
+                    // What takes long ends where it is when shutdown comes: the end does the rest of it for all.
+                    shutdown.run_until_cancelled(self.rebalance(event)).await;
+                }
                 Some(committed) = self.callbacks.commits.recv() => self.committed(&committed),
                 Some(joined) = self.tasks.join_next() => self.joined(joined),
                 outcome = surveyed(&mut surveying) => {
                     surveying = None;
-                    self.apply(outcome).await;
+                    shutdown.run_until_cancelled(self.apply(outcome)).await;
                 }
                 () = sleep_until(self.survey_due), if surveying.is_none() => surveying = self.survey(),
                 _ = commits_due.tick() => self.commit(),
@@ -121,9 +127,11 @@ impl<'a> Group<'a> {
                 self.survey_soon();
             }
             Event::Revoked(partitions) => {
+                self.revoking = true;
                 self.drain(&partitions).await;
                 self.commit_last(&partitions).await;
                 self.give_up(&partitions);
+                self.revoking = false;
             }
             // Others may own them already: nothing of theirs is committed.
             Event::Lost(partitions) => {
@@ -213,17 +221,34 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Drains and commits everything, then leaves the group.
+    /// Drains and commits everything, then leaves the group: all of it within the limits of both.
     async fn end(mut self) {
+        let deadline = tokio::time::Instant::now() + self.parts.drain_limit + self.parts.close_limit;
         let all: Vec<i32> = self.slots.keys().copied().collect();
         self.drain(&all).await;
         self.commit_last(&all).await;
+        self.answer_all(&all);
         self.forget(&all);
         self.shared.metrics.partitions_assigned.set(0);
         self.tasks.shutdown().await;
         // From here on the callbacks answer by themselves.
         drop(self.callbacks);
-        self.client.close(self.parts.close_limit).await;
+        self.client.close(deadline).await;
+    }
+
+    /// Answers what the coordinator has asked and nobody has answered yet: the client would wait for it when it closes.
+    fn answer_all(&mut self, all: &[i32]) {
+        let mut revoking = self.revoking;
+        self.callbacks.events.close();
+        while let Ok(event) = self.callbacks.events.try_recv() {
+            match event {
+                Event::Assigned(_) => self.client.accept(),
+                Event::Revoked(_) | Event::Lost(_) => revoking = true,
+            }
+        }
+        if revoking {
+            self.give_up(all);
+        }
     }
 }
 
