@@ -6,17 +6,19 @@ mod auth;
 mod health;
 mod problem;
 mod query;
-
-use std::future::IntoFuture as _;
+mod server;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::get;
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use wiber_model::query::{CONVERSATION, COUNT, MESSAGE, STATUS, TIMELINE};
+use wiber_model::record::header::REQUEST_ID;
+use wiber_model::trace::is_request_id;
 
 use crate::config::Secret;
 use crate::status::Board;
@@ -41,18 +43,20 @@ pub struct Parts {
     pub metrics: Metrics,
 }
 
-/// Serves until shutdown, then finishes the requests that have begun.
+/// Serves until shutdown, then finishes the requests that have begun. Where queries are answered, it also sees to it that
+/// their indexes exist: no other role need have made them.
 ///
 /// # Errors
 /// If the listener fails.
 pub async fn serve(listener: TcpListener, parts: Parts, shutdown: CancellationToken) -> Result<(), std::io::Error> {
-    // Answers leave in two writes; with Nagle's algorithm the second would wait for an acknowledgement.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "nodelay");
+    let (store, board) = (parts.store.clone(), parts.board.clone());
+    let prepared = async {
+        if let Some(store) = store {
+            store.prepared(&board, &shutdown).await;
         }
-    });
-    axum::serve(listener, router(parts)).with_graceful_shutdown(shutdown.cancelled_owned()).into_future().await
+    };
+    let ((), served) = tokio::join!(prepared, server::serve(listener, router(parts), server::LIMITS, shutdown.clone()));
+    served
 }
 
 fn router(parts: Parts) -> Router {
@@ -64,6 +68,7 @@ fn router(parts: Parts) -> Router {
     let queries = queries
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn(with_request_id))
         .layer(from_fn_with_state(parts.query_token.clone(), auth::require_token));
     Router::new()
         .route("/health/liveness", get(health::liveness))
@@ -85,6 +90,13 @@ fn queries(store: Store, board: Board) -> Router {
         .route(path(MESSAGE), get(query::message))
         .with_state(store)
         .merge(Router::new().route(path(STATUS), get(query::status)).with_state(board))
+}
+
+/// Lets every log line about a query carry the id of the request that it was asked for.
+async fn with_request_id(request: Request, next: Next) -> Response {
+    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| is_request_id(id));
+    let span = tracing::info_span!("query", path = request.uri().path(), request_id = id);
+    next.run(request).instrument(span).await
 }
 
 async fn not_found() -> Problem {

@@ -1,8 +1,10 @@
 use std::net::SocketAddr;
 
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use super::server::{self, LIMITS, Limits};
 use super::{Parts, serve};
 use crate::config::Secret;
 use crate::status::Board;
@@ -88,4 +90,44 @@ async fn shutdown_ends_the_server() {
     served.get("/health/liveness", None).await;
     served.shutdown.cancel();
     served.task.await.unwrap().unwrap();
+}
+
+/// Reads until the server hangs up, and fails if it does not by itself.
+async fn hung_up(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    let read = tokio::time::timeout(LIMITS.silence * 2, stream.read_to_string(&mut text)).await;
+    read.expect("the server hangs up").unwrap();
+    text
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_is_hung_up_on() {
+    let served = served("").await;
+    let mut slow = TcpStream::connect(served.address).await.unwrap();
+    slow.write_all(b"GET /health/liveness HTTP/1.1\r\nhost: h\r\n").await.unwrap();
+    let mut idle = TcpStream::connect(served.address).await.unwrap();
+    idle.write_all(b"GET /health/liveness HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+    hung_up(&mut slow).await;
+    assert!(hung_up(&mut idle).await.ends_with(r#"{"status":"alive"}"#));
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_their_turn() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let limits = Limits { connections_max: 1, ..LIMITS };
+    let router = axum::Router::new().route("/", axum::routing::get(async || "served"));
+    let (shutdown, ask) = (CancellationToken::new(), b"GET / HTTP/1.1\r\nhost: h\r\n\r\n");
+    let server = tokio::spawn(server::serve(listener, router, limits, shutdown.clone()));
+    let mut first = TcpStream::connect(address).await.unwrap();
+    first.write_all(ask).await.unwrap();
+    assert!(first.read(&mut [0; 256]).await.unwrap() > 0);
+    let mut second = TcpStream::connect(address).await.unwrap();
+    second.write_all(ask).await.unwrap();
+    let early = tokio::time::timeout(std::time::Duration::from_millis(200), second.read(&mut [0; 256])).await;
+    assert!(early.is_err(), "the first connection is still open");
+    drop(first);
+    assert!(second.read(&mut [0; 256]).await.unwrap() > 0);
+    shutdown.cancel();
+    server.await.unwrap().unwrap();
 }

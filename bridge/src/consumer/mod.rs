@@ -50,7 +50,6 @@ use incarnation::Incarnation;
 use partition::Shared;
 use rebalance::Context;
 
-const NOTE: &str = "store";
 const CLIENT_NOTE: &str = "consumer-client";
 /// A membership that lasted this long was a good one.
 const LASTING: Duration = Duration::from_secs(30);
@@ -105,7 +104,7 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Error>
         return Err(Error::OutdatedLibrary { found });
     }
     let dead_letters = DeadLetters::new(&parts.kafka).map_err(Error::Client)?;
-    if !prepare(&parts, &shutdown).await {
+    if !parts.store.prepared(&parts.board, &shutdown).await {
         return Ok(());
     }
     let shared = Shared {
@@ -144,26 +143,4 @@ fn join<'a>(parts: &'a Parts, shared: &Shared) -> Result<Group<'a>, Error> {
     let callbacks = Callbacks { events: events_rx, commits: commits_rx };
     let client = Client::new(consumer, Arc::clone(&shared.topic), incarnation, commits).map_err(Error::Thread)?;
     Ok(Group::new(parts, shared.clone(), client, callbacks))
-}
-
-/// Waits for a replica set and its indexes; `false` if shutdown came first.
-async fn prepare(parts: &Parts, shutdown: &CancellationToken) -> bool {
-    let mut backoff = Backoff::for_servers();
-    loop {
-        let prepared = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return false,
-            prepared = parts.store.prepare() => prepared,
-        };
-        match prepared {
-            Ok(()) => {
-                parts.board.clear_note(NOTE);
-                return true;
-            }
-            Err(error) => parts.board.set_note(NOTE, format!("nothing is stored yet: {error}")),
-        }
-        if !backoff.wait(shutdown).await {
-            return false;
-        }
-    }
 }

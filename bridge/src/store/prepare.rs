@@ -2,9 +2,12 @@
 
 use mongodb::IndexModel;
 use mongodb::bson::{Document, doc};
+use tokio_util::sync::CancellationToken;
 
 use super::error::within;
 use super::{Error, Store, limits};
+use crate::backoff::Backoff;
+use crate::status::Board;
 
 /// Order within a conversation, and its uniqueness.
 pub(super) fn by_conversation() -> Document {
@@ -21,7 +24,27 @@ pub(super) fn by_id() -> Document {
     doc! { "_id": 1 }
 }
 
+const NOTE: &str = "store";
+
 impl Store {
+    /// Waits for a replica set and its indexes, which both who writes and who asks need; `false` if shutdown came first.
+    pub async fn prepared(&self, board: &Board, shutdown: &CancellationToken) -> bool {
+        let mut backoff = Backoff::for_servers();
+        loop {
+            match shutdown.run_until_cancelled(self.prepare()).await {
+                None => return false,
+                Some(Ok(())) => {
+                    board.clear_note(NOTE);
+                    return true;
+                }
+                Some(Err(error)) => board.set_note(NOTE, format!("nothing is stored or found yet: {error}")),
+            }
+            if !backoff.wait(shutdown).await {
+                return false;
+            }
+        }
+    }
+
     /// Checks that the server is a member of a replica set and makes the indexes where they are missing. Callers repeat
     /// it with backoff until it succeeds.
     ///

@@ -95,12 +95,21 @@ pub(crate) async fn store(name: &str) -> Store {
     store_at(name, servers().await.mongo.uri(), Duration::from_secs(5)).await
 }
 
+/// The same without its indexes.
+pub(crate) async fn unprepared(name: &str) -> Store {
+    unprepared_at(name, servers().await.mongo.uri(), Duration::from_secs(5)).await
+}
+
 async fn store_at(name: &str, uri: String, write_timeout: Duration) -> Store {
-    let unique = format!("{name}_{}_{}", std::process::id(), NAMES.fetch_add(1, Ordering::Relaxed));
-    let mongo = config::Mongo { uri: Secret::new(uri), database: unique, collection: "messages".into(), write_timeout };
-    let store = Store::new(&mongo).await.unwrap();
+    let store = unprepared_at(name, uri, write_timeout).await;
     store.prepare().await.unwrap();
     store
+}
+
+async fn unprepared_at(name: &str, uri: String, write_timeout: Duration) -> Store {
+    let unique = format!("{name}_{}_{}", std::process::id(), NAMES.fetch_add(1, Ordering::Relaxed));
+    let mongo = config::Mongo { uri: Secret::new(uri), database: unique, collection: "messages".into(), write_timeout };
+    Store::new(&mongo).await.unwrap()
 }
 
 pub(crate) async fn site(name: &str) -> Site {

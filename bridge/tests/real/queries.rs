@@ -1,11 +1,16 @@
 //! Every query: what it answers, and that its plan walks an index.
 
 use mongodb::bson::{Bson, Document};
+use tokio_util::sync::CancellationToken;
+use wiber_bridge::api::{Parts, serve};
+use wiber_bridge::config::Secret;
+use wiber_bridge::status::Board;
 use wiber_bridge::store::{Hops, MessageDocument, Outcome, Place, Question, Store, Trace};
+use wiber_bridge::telemetry::Metrics;
 use wiber_model::query::{ConversationParams, CountParams, MessageState, Order, TimelineParams};
 use wiber_model::{Message, MessageId};
 
-use crate::harness::{messages, store};
+use crate::harness::{messages, store, unprepared, until};
 
 async fn fill(store: &Store, messages: &[Message]) {
     for (seq, message) in (1..).zip(messages) {
@@ -160,4 +165,27 @@ async fn every_query_uses_an_index() {
     for question in questions {
         check_plan(&question, store.explain(&question).await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn queries_need_no_other_role_to_have_made_their_indexes() {
+    let store = unprepared("alone").await;
+    fill(&store, &messages("alice", "bob", 2)).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (shutdown, query_token) = (CancellationToken::new(), Secret::new("secret"));
+    let parts = Parts { store: Some(store), query_token, board: Board::new(), metrics: Metrics::new().unwrap() };
+    let server = tokio::spawn(serve(listener, parts, shutdown.clone()));
+    // Another test may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{address}/query/conversation?user1=alice&user2=bob&limit=10&order=asc");
+    until("an answer", async || {
+        let answer = client.get(&url).bearer_auth("secret").send().await.map_err(|e| e.to_string())?;
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        if status == 200 && text.contains("message 1") { Ok(()) } else { Err(format!("{status} {text}")) }
+    })
+    .await;
+    shutdown.cancel();
+    server.await.unwrap().unwrap();
 }
