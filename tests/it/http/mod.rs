@@ -9,6 +9,7 @@ mod headers;
 mod health;
 mod idempotency;
 mod internal;
+mod json;
 mod message;
 mod methods;
 mod order;
@@ -30,6 +31,7 @@ pub(crate) fn tests(place: Place) -> Vec<Trial> {
         health::tests(place),
         idempotency::tests(place),
         internal::tests(place),
+        json::tests(place),
         message::tests(place),
         methods::tests(place),
         order::tests(place),
