@@ -13,7 +13,11 @@ use wiber_tests::stack::{Plan, Stack};
 use wiber_tests::{tests_on, wait};
 
 pub(crate) fn tests(host: Host) -> Vec<Trial> {
-    tests_on![host; a_file_removed_while_running_is_given_up_within_a_second, a_full_disk_is_said_and_gets_over]
+    tests_on![host;
+        a_file_removed_while_running_is_given_up_within_a_second,
+        an_outbox_that_takes_its_place_is_reported_and_drained,
+        a_full_disk_is_said_and_gets_over,
+    ]
 }
 
 const SEND_READINESS: &str = "/health/readiness/send";
@@ -57,9 +61,7 @@ async fn a_file_removed_while_running_is_given_up_within_a_second(host: Host) {
     let stack = Plan::new("removed").host(host).bridges(0).start_unready().await;
     let before = until_taken(&stack).await;
     send_readiness(&stack, 200, "accepting").await;
-    for end in ["", "-wal", "-shm", "-journal"] {
-        let _ = std::fs::remove_file(stack.folder().join(format!("outbox.db{end}")));
-    }
+    remove_files(&stack);
     let removed = Instant::now();
     until_refused(&stack, "after the removal").await;
     assert!(removed.elapsed() < Duration::from_secs(2), "refused only after {:?}", removed.elapsed());
@@ -67,6 +69,30 @@ async fn a_file_removed_while_running_is_given_up_within_a_second(host: Host) {
     stack.restart_host().await;
     let _ = stack.client.get(&format!("/messages/id/{after}")).await.expect(200);
     assert_ne!(stack.client.get(&format!("/messages/id/{before}")).await.status, 200, "it was in the removed file");
+}
+
+fn remove_files(stack: &Stack) {
+    for end in ["", "-wal", "-shm", "-journal"] {
+        let _ = std::fs::remove_file(stack.folder().join(format!("outbox.db{end}")));
+    }
+}
+
+async fn an_outbox_that_takes_its_place_is_reported_and_drained(host: Host) {
+    let stack = Plan::new("replaced").host(host).start().await;
+    let (alice, bob) = names::pair();
+    stack.client.send(&alice, &bob, "in the first outbox").await;
+    let _ = stack.client.readable(&alice, &bob, 1).await;
+    let first = stack.statistics().await.outbox_id;
+    remove_files(&stack);
+    until_refused(&stack, "after the removal").await;
+    let last = until_taken(&stack).await;
+    wait::until("the state stored", async || {
+        let answer = stack.client.get(&format!("/messages/id/{last}")).await;
+        if answer.status == 200 && answer.json()["state"] == "stored" { Ok(()) } else { Err(answer.to_string()) }
+    })
+    .await;
+    let body = stack.readiness_of_any_status(|body| body["notes"].to_string().contains(&first)).await;
+    assert_eq!(body["outbox"], "accepting", "{body}");
 }
 
 /// A small file system over a folder.
