@@ -36,13 +36,13 @@ pub fn at_place(message: &Value, seq: i64) -> Value {
     stored
 }
 
-/// The message in what `GET /messages/id/…` answers, without its state and its hops.
+/// The message in what `GET /messages/id/…` answers, without its state and its ledger.
 #[must_use]
 pub fn without_ledger(answer: &Value) -> Value {
     let mut message = answer.clone();
     if let Some(members) = message.as_object_mut() {
         members.remove("state");
-        members.remove("hops");
+        members.remove("ledger");
     }
     message
 }

@@ -13,20 +13,24 @@ const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// The command line's grammar: a flag for every setting that is no secret, and a help text with every setting.
 #[must_use]
 pub fn command() -> Command {
-    let flags = SETTINGS.iter().filter_map(|s| Some((s, s.flag?))).map(|(setting, flag)| flag_of(setting, flag));
+    let kafka_property = Arg::new(KAFKA_PROPERTY_FLAG)
+        .long(KAFKA_PROPERTY_FLAG)
+        .value_name("NAME=VALUE")
+        .action(ArgAction::Append)
+        .help("A librdkafka property that is no secret; may be repeated");
     Command::new("wiber-bridge")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Relays outboxes into Kafka, writes Kafka to MongoDB, answers queries")
-        .after_help(secrets_help())
+        .after_help(format!("{}\nExit codes: 0 stopped in order, 1 failed, 2 bad settings.", secrets_help(|_| true)))
         .max_term_width(110)
-        .args(flags)
-        .arg(
-            Arg::new(KAFKA_PROPERTY_FLAG)
-                .long(KAFKA_PROPERTY_FLAG)
-                .value_name("NAME=VALUE")
-                .action(ArgAction::Append)
-                .help("A librdkafka property that is no secret; may be repeated"),
-        )
+        .args(flags(|_| true))
+        .arg(kafka_property)
+}
+
+/// The flags of the settings that `wanted` picks by their names, for another program that shares them.
+pub fn flags(wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = Arg> {
+    let flags = SETTINGS.iter().filter_map(|s| Some((s, s.flag?)));
+    flags.filter(move |(setting, _)| wanted(setting.name)).map(|(setting, flag)| flag_of(setting, flag))
 }
 
 fn flag_of(setting: &Setting, flag: &'static str) -> Arg {
@@ -38,16 +42,17 @@ fn flag_of(setting: &Setting, flag: &'static str) -> Arg {
         .help(format!("{} [env: {}] [default: {default}]", setting.help, setting.name))
 }
 
-fn secrets_help() -> String {
+/// What the help tells of those secrets that `wanted` picks by their names.
+#[must_use]
+pub fn secrets_help(wanted: impl Fn(&str) -> bool) -> String {
     let mut text = String::from(
         "Secrets come from the environment only, each as a variable or, with _FILE appended to its name, from the file \
          that the variable names:\n",
     );
-    for setting in SETTINGS.iter().filter(|s| s.is_secret()) {
+    for setting in SETTINGS.iter().filter(|s| s.is_secret() && wanted(s.name)) {
         let default = if setting.default.is_empty() { "none" } else { setting.default };
         text.push_str(&format!("  {} <{}>: {} [default: {default}]\n", setting.name, setting.unit, setting.help));
     }
-    text.push_str("\nExit codes: 0 stopped in order, 1 failed, 2 bad settings.");
     text
 }
 
@@ -61,13 +66,21 @@ impl Process {
     /// Reads the command line of this process; a wrong flag ends it with exit code 2, `--help` with 0.
     #[must_use]
     pub fn from_args() -> Self {
-        Self { matches: command().get_matches() }
+        Self::new(command().get_matches())
+    }
+
+    /// What was read from the command line of a program that has [`flags`] of its own choice.
+    #[must_use]
+    pub fn new(matches: ArgMatches) -> Self {
+        Self { matches }
     }
 }
 
 impl Source for Process {
     fn flag(&self, flag: &str) -> Vec<String> {
-        self.matches.get_many::<String>(flag).into_iter().flatten().cloned().collect()
+        // A program that shares the settings may not have every flag.
+        let values = self.matches.try_get_many::<String>(flag).ok().flatten();
+        values.into_iter().flatten().cloned().collect()
     }
 
     fn variable(&self, name: &str) -> Result<Option<String>, NotUtf8> {

@@ -16,7 +16,7 @@ mod source;
 
 pub use bridge::{Config, Log, LogFormat, Roles};
 pub use error::{Invalid, Problem};
-pub use flags::{Process, command};
+pub use flags::{Process, command, flags, secrets_help};
 pub use kafka::Kafka;
 pub use mongo::Mongo;
 pub use secret::Secret;

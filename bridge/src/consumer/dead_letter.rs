@@ -6,9 +6,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
-use wiber_model::record::{Poison, header};
+use wiber_model::record::{Poison, VALUE_LEFT_OUT, header};
 
-use super::record::Record;
+use super::record::{Record, header_of};
 use super::settings::dead_letter_config;
 use crate::config;
 use crate::kafka::LogContext;
@@ -43,7 +43,7 @@ impl DeadLetters {
         match self.send(record, verdict, record.original.payload()).await {
             // With its headers the record is larger than Kafka takes. It still lies at its origin, which the headers name.
             Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge)) => {
-                let detail = format!("{}; the value is left out, since it is too large to be copied", verdict.detail);
+                let detail = format!("{}; {VALUE_LEFT_OUT}", verdict.detail);
                 self.send(record, &Verdict { detail, ..verdict.clone() }, None).await
             }
             other => other,
@@ -98,7 +98,23 @@ pub(super) fn document(record: &Record, verdict: &Verdict, at_ms: i64) -> DeadLe
         | Poison::UnknownType => record.claimed_id().map_or_else(place, String::from),
     };
     let settles = record.trace.origin();
-    DeadLetter { id, reason: verdict.reason, detail: verdict.detail.clone(), origin, settles, at_ms }
+    let (published_at_ms, replays) = (record.published_at, replays(&record.original));
+    DeadLetter {
+        id,
+        reason: verdict.reason,
+        detail: verdict.detail.clone(),
+        origin,
+        settles,
+        at_ms,
+        published_at_ms,
+        replays,
+    }
+}
+
+/// How often the record had been replayed from the dead letters.
+fn replays(original: &OwnedMessage) -> i64 {
+    let text = header_of(original, header::REPLAYS).and_then(|value| std::str::from_utf8(value).ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or(0).max(0)
 }
 
 #[cfg(test)]

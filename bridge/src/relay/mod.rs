@@ -22,6 +22,9 @@ mod session_model;
 mod settle;
 mod source;
 mod statistics;
+mod view;
+
+pub use view::{View, ViewError};
 
 use std::time::Duration;
 

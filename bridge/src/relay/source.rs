@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use url::Url;
 use wiber_model::outbox::{
     Changed, LEASE, LeaseAnswer, LeaseRequest, PUBLISHED, PublishedRequest, PublishedRow, READ, READ_BYTES_MAX,
-    RELEASE, ReadAnswer, ReadRequest, ReleaseRequest, RowRef, SETTLE, STATISTICS, SettleRequest, Statistics, UNSETTLED,
-    UnsettledAnswer, UnsettledRequest, Which,
+    RELEASE, ROWS, ReadAnswer, ReadRequest, ReleaseRequest, RowRef, RowsAnswer, RowsRequest, SETTLE, STATISTICS,
+    SettleRequest, Statistics, UNSETTLED, UnsettledAnswer, UnsettledRequest, Which,
 };
 
 use crate::backoff::Backoff;
@@ -114,6 +114,11 @@ impl Source {
     /// Published rows that are not settled.
     pub(super) async fn unsettled(&self, after: i64, limit: u32) -> Result<UnsettledAnswer, Error> {
         self.post(UNSETTLED, &UnsettledRequest { after, limit }, CALL_TIMEOUT).await
+    }
+
+    /// Rows, whatever became of them; the lease is not needed.
+    pub(super) async fn rows(&self, after: i64, limit: u32) -> Result<RowsAnswer, Error> {
+        self.post(ROWS, &RowsRequest { after, limit }, CALL_TIMEOUT).await
     }
 
     /// Frees rows.

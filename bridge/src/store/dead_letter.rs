@@ -1,11 +1,11 @@
 //! The record of what was dead-lettered: what frees the outbox row, and what a query tells.
 
-use mongodb::bson::{Document, doc};
-use wiber_model::query::MessageState;
+use mongodb::bson::doc;
 use wiber_model::record::Poison;
 
 use super::error::within;
-use super::{Error, Origin, Place, Store, limits};
+use super::letters::place;
+use super::{Error, Origin, Place, Store};
 
 /// One dead letter.
 #[derive(Debug, Clone)]
@@ -22,6 +22,10 @@ pub struct DeadLetter {
     pub settles: Option<Origin>,
     /// When, Unix milliseconds.
     pub at_ms: i64,
+    /// When Kafka appended the record, Unix milliseconds.
+    pub published_at_ms: i64,
+    /// How often the record had been replayed.
+    pub replays: i64,
 }
 
 impl Store {
@@ -30,11 +34,16 @@ impl Store {
     /// # Errors
     /// If no answer comes in time; the caller repeats it.
     pub async fn put_dead_letter(&self, letter: &DeadLetter) -> Result<(), Error> {
+        if letter.replays > 0 {
+            self.renew_dead_letter(letter).await?;
+        }
         let mut write = doc! { "$setOnInsert": {
             "reason": letter.reason.code(),
             "detail": &letter.detail,
-            "origin": { "topic": &letter.origin.topic, "partition": letter.origin.partition, "offset": letter.origin.offset },
+            "origin": place(&letter.origin),
             "at": letter.at_ms,
+            "publishedAt": letter.published_at_ms,
+            "replays": letter.replays,
         } };
         if let Some(Origin { source, sequence }) = &letter.settles {
             write.insert("$addToSet", doc! { "settles": { "source": source, "sequence": *sequence } });
@@ -42,22 +51,4 @@ impl Store {
         let write = self.dead_letters.update_one(doc! { "_id": &letter.id }, write).upsert(true);
         within("recording a dead letter", self.write_limit, async { write.await }).await.map(drop)
     }
-
-    /// How many dead letters there are.
-    ///
-    /// # Errors
-    /// If no answer comes in time.
-    pub async fn dead_letter_count(&self) -> Result<u64, Error> {
-        let count = self.dead_letters.estimated_document_count().max_time(limits::QUERY_SERVER);
-        within("counting dead letters", limits::QUERY, async { count.await }).await
-    }
-}
-
-/// What a query tells of a dead letter.
-pub(super) fn state(document: &Document) -> Result<MessageState, Error> {
-    let shape =
-        |e: mongodb::bson::error::Error| Error::Shape { collection: super::DEAD_LETTERS, detail: e.to_string() };
-    let reason = document.get_str("reason").map_err(shape)?.to_owned();
-    let at = document.get_i64("at").map_err(shape)?;
-    Ok(MessageState::DeadLettered { reason, at })
 }

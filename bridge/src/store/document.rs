@@ -97,6 +97,13 @@ impl Trace {
     }
 }
 
+impl Trace {
+    fn row(&self) -> Option<query::OutboxRow> {
+        let id = wiber_model::record::outbox_of(self.source.as_deref()?)?.to_owned();
+        Some(query::OutboxRow { id, position: self.sequence? })
+    }
+}
+
 impl MessageDocument {
     /// The document of `message` at `seq` of its conversation.
     #[must_use]
@@ -146,6 +153,7 @@ impl MessageDocument {
     pub fn stored_hops(&self) -> query::StoredHops {
         query::StoredHops {
             accepted_at: self.hops.accepted_at,
+            row: self.trace.row(),
             published_at: self.hops.published_at,
             stored_at: self.hops.stored_at,
             topic: self.log.topic.clone(),

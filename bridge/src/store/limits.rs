@@ -18,6 +18,8 @@ pub(super) const QUERY: Duration = Duration::from_millis(2_000);
 pub(super) const LOOKUP_SERVER: Duration = Duration::from_millis(4_500);
 /// A look-up of the bridge itself in all.
 pub(super) const LOOKUP: Duration = Duration::from_millis(5_000);
+/// The next part of a long list.
+pub(super) const SCAN: Duration = Duration::from_secs(60);
 /// One sign of life.
 pub(super) const PING: Duration = Duration::from_millis(1_500);
 /// Making the indexes, which may scan a large collection.

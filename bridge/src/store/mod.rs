@@ -3,9 +3,11 @@
 //! Entry point: [`Store`]. Writes wait for a journaled majority, reads see majority-committed data on the primary, and
 //! everything has a time limit. This module knows nothing of Kafka clients, HTTP or metrics.
 
+mod audit;
 mod dead_letter;
 mod document;
 mod error;
+mod letters;
 mod limits;
 mod lookup;
 mod meta;
@@ -21,10 +23,12 @@ use mongodb::{Client, Collection, Database};
 
 use crate::config;
 
+pub use audit::{Found, IDS_MAX, Scan, Scope};
 pub use dead_letter::DeadLetter;
 pub use document::{Hops, MessageDocument, Origin, Place, Trace};
 pub use error::Error;
 pub use lookup::{Known, KnownMessage};
+pub use letters::{Letter, LetterFilter, Letters, Row};
 pub use meta::{Gap, GapReason, NewGap, Resent, Topic};
 pub use query::Question;
 pub use write::{Doubt, Outcome};

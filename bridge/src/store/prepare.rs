@@ -62,6 +62,9 @@ impl Store {
             IndexModel::builder().keys(by_participant()).build(),
         ];
         within("making the indexes", limits::PREPARE, async { self.messages.create_indexes(indexes).await }).await?;
+        let sparse = mongodb::options::IndexOptions::builder().sparse(true).build();
+        let replayed = IndexModel::builder().keys(doc! { "replayedAt": 1 }).options(sparse).build();
+        within("making the indexes", limits::PREPARE, async { self.dead_letters.create_index(replayed).await }).await?;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use wiber_model::{Conversation, MessageId, PAGE_LIMIT_MAX};
 use super::error::within;
 use super::lookup::{heads_pipeline, settling};
 use super::prepare::{by_conversation, by_id, by_participant};
-use super::{DEAD_LETTERS, Error, MessageDocument, Store, dead_letter, limits};
+use super::{DEAD_LETTERS, Error, MessageDocument, Store, letters, limits};
 
 /// A find with the index it uses.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,18 +90,16 @@ impl Store {
         // One limit for both reads together.
         let read = async {
             let stored = self.messages.find_one(by_id()).max_time(limits::QUERY_SERVER).await?;
-            let dead = match stored {
-                Some(_) => None,
-                None => self.dead_letters.find_one(by_id()).max_time(limits::QUERY_SERVER).await?,
-            };
+            let dead = self.dead_letters.find_one(by_id()).max_time(limits::QUERY_SERVER).await?;
             Ok((stored, dead))
         };
         let (stored, dead) = within("reading a message", limits::QUERY, read).await?;
-        if let Some(document) = stored {
-            let hops = document.stored_hops();
-            return Ok(Some(MessageState::Stored { message: document.into_stored(), hops }));
-        }
-        dead.map(|letter| dead_letter::state(&letter)).transpose()
+        let letter = dead.map(letters::hops).transpose()?;
+        let Some(document) = stored else { return Ok(letter.map(MessageState::DeadLettered)) };
+        let hops = document.stored_hops();
+        // Without a replay it is of another record, which only claimed this id.
+        let letter = letter.filter(|letter| letter.replays > 0);
+        Ok(Some(MessageState::Stored { message: document.into_stored(), hops, letter }))
     }
 
     /// The server's plan for a question, as `explain` gives it: for tests and for operators.

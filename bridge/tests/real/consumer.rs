@@ -183,7 +183,7 @@ async fn poison_is_dead_lettered_and_the_rest_flows() {
     assert_eq!(brief, expected);
     assert_eq!(letters[4].2.as_deref(), Some(value.as_str()));
     let state = site.store.message(wrong_key.message_id.as_str()).await.unwrap();
-    assert!(matches!(&state, Some(MessageState::DeadLettered { reason, .. }) if reason == "wrong-key"), "{state:?}");
+    assert!(matches!(&state, Some(MessageState::DeadLettered(letter)) if letter.reason == "wrong-key"), "{state:?}");
     let state = site.store.message(first.message_id.as_str()).await.unwrap();
     assert!(matches!(state, Some(MessageState::Stored { .. })), "{state:?}");
     running.stop().await;

@@ -98,7 +98,7 @@ async fn counts_and_single_messages() {
     assert_eq!(count(Some("nobody"), None).await, 0);
     assert_eq!(count(Some("nobody"), Some("bob")).await, 0);
     let state = store.message(with_bob[1].message_id.as_str()).await.unwrap();
-    let Some(MessageState::Stored { message, hops }) = state else { panic!("{state:?}") };
+    let Some(MessageState::Stored { message, hops, .. }) = state else { panic!("{state:?}") };
     assert_eq!((message.message, message.seq, hops.offset), (with_bob[1].clone(), 2, 2));
     assert!(store.message("msg_1_00000000000000000000").await.unwrap().is_none());
     assert!(store.message("no id").await.unwrap().is_none());

@@ -63,6 +63,8 @@ async fn settled_means_stored_or_dead_lettered() {
         origin: Place { topic: "t".into(), partition: 1, offset: 7 },
         settles,
         at_ms: 5,
+        published_at_ms: 4,
+        replays: 0,
     };
     let settled = async |outbox_id: &str| {
         let settled = store.settled(outbox_id, &rows).await.unwrap();
@@ -86,7 +88,7 @@ async fn settled_means_stored_or_dead_lettered() {
     store.put_dead_letter(&letter).await.unwrap();
     assert_eq!(store.dead_letter_count().await.unwrap(), 2);
     let state = store.message(&letter.id).await.unwrap();
-    assert!(matches!(&state, Some(MessageState::DeadLettered { reason, at: 5 }) if reason == "wrong-key"), "{state:?}");
+    assert!(matches!(&state, Some(MessageState::DeadLettered(l)) if l.reason == "wrong-key" && l.at == 5), "{state:?}");
     let plan = store.explain(&Question::DeadIds(&[letter.id.as_str()])).await.unwrap();
     assert!(plan.to_string().contains("IXSCAN") && !plan.to_string().contains("COLLSCAN"), "{plan}");
 }

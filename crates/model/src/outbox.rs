@@ -22,6 +22,8 @@ pub const PUBLISHED: &str = "/internal/outbox/published";
 pub const UNSETTLED: &str = "/internal/outbox/unsettled";
 /// Frees exact rows, which are stored or dead-lettered: [`SettleRequest`] to [`Changed`].
 pub const SETTLE: &str = "/internal/outbox/settle";
+/// Lists rows to whoever checks them, without the lease: [`RowsRequest`] to [`RowsAnswer`]. It changes nothing.
+pub const ROWS: &str = "/internal/outbox/rows";
 /// Depth and age: GET to [`Statistics`].
 pub const STATISTICS: &str = "/internal/outbox/statistics";
 
@@ -175,6 +177,40 @@ impl From<UnsettledRow> for RowRef {
     fn from(row: UnsettledRow) -> Self {
         Self { position: row.position, message_id: row.message_id }
     }
+}
+
+/// Lists rows above a position, whatever became of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RowsRequest {
+    /// Rows above this position.
+    pub after: i64,
+    /// Most rows, 1 to [`ROWS_MAX`]; an answer may hold fewer.
+    pub limit: u32,
+}
+
+/// Rows, in position order; empty if there is none above the position.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RowsAnswer {
+    /// The outbox file's id.
+    pub outbox_id: String,
+    /// The rows.
+    pub rows: Vec<HeldRow>,
+}
+
+/// A row that is not settled, as it is shown to whoever checks it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldRow {
+    /// Its place in the outbox.
+    pub position: i64,
+    /// The message as JSON.
+    pub message: Box<RawValue>,
+    /// When it was accepted, Unix milliseconds.
+    pub accepted_at: i64,
+    /// Whether Kafka has acknowledged it.
+    pub published: bool,
 }
 
 /// An exact row: position and message.

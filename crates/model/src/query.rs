@@ -105,14 +105,12 @@ pub enum MessageState {
         message: StoredMessage,
         /// Its hops.
         hops: StoredHops,
+        /// What came before, if it was dead-lettered and replayed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        letter: Option<LetterHops>,
     },
     /// In the dead-letter topic.
-    DeadLettered {
-        /// Why.
-        reason: String,
-        /// When, Unix milliseconds.
-        at: i64,
-    },
+    DeadLettered(LetterHops),
 }
 
 /// Time and place of each hop of a stored message; times are Unix milliseconds.
@@ -121,6 +119,9 @@ pub enum MessageState {
 pub struct StoredHops {
     /// Accepted by the outbox.
     pub accepted_at: i64,
+    /// The outbox row that it was, as far as its record told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<OutboxRow>,
     /// Appended to Kafka's log.
     pub published_at: i64,
     /// Written to MongoDB.
@@ -131,6 +132,49 @@ pub struct StoredHops {
     pub partition: i32,
     /// Kafka's offset.
     pub offset: i64,
+}
+
+/// A row of an outbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxRow {
+    /// The outbox file's id.
+    pub id: String,
+    /// The row's position.
+    pub position: i64,
+}
+
+/// Time and place of each hop of a dead letter; times are Unix milliseconds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LetterHops {
+    /// Why.
+    pub reason: String,
+    /// What exactly, for a person; never contents.
+    #[serde(default)]
+    pub detail: String,
+    /// When it was dead-lettered.
+    pub at: i64,
+    /// The outbox row that its record was made of, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<OutboxRow>,
+    /// When Kafka appended its record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_at: Option<i64>,
+    /// The topic of its record.
+    #[serde(default)]
+    pub topic: String,
+    /// The partition of its record.
+    #[serde(default)]
+    pub partition: i32,
+    /// The offset of its record.
+    #[serde(default)]
+    pub offset: i64,
+    /// How often it has been replayed.
+    #[serde(default)]
+    pub replays: i64,
+    /// When it was replayed last; none while it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replayed_at: Option<i64>,
 }
 
 /// One dependency of the bridge.

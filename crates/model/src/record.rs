@@ -37,6 +37,10 @@ pub mod header {
     pub const TRACEPARENT: &str = "traceparent";
     /// The sender's request id.
     pub const REQUEST_ID: &str = "x-request-id";
+    /// How often this record has been replayed from the dead letters; none if never.
+    pub const REPLAYS: &str = "wiber-replays";
+    /// Every header that dead-lettering or replaying adds begins like this; no other does.
+    pub const OWN_PREFIX: &str = "wiber-";
     /// Dead letter: why, one of [`super::Poison::code`].
     pub const REASON: &str = "wiber-reason";
     /// Dead letter: what exactly, for a person.
@@ -48,6 +52,9 @@ pub mod header {
     /// Dead letter: the offset it came from.
     pub const ORIGIN_OFFSET: &str = "wiber-origin-offset";
 }
+
+/// In the detail of a dead letter whose value Kafka would not take a second time.
+pub const VALUE_LEFT_OUT: &str = "the value is left out, since it is too large to be copied";
 
 const SOURCE_PREFIX: &str = "/wiber/outbox/";
 

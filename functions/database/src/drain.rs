@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use wiber_model::outbox::{LEASE_MS_MAX, PublishedRow, READ_BYTES_MAX, Row, RowRef, UnsettledRow, Which};
+use wiber_model::outbox::{HeldRow, LEASE_MS_MAX, PublishedRow, READ_BYTES_MAX, Row, RowRef, UnsettledRow, Which};
 
 use crate::{Connection, Database, Error, Value};
 
@@ -34,6 +34,23 @@ impl PackedRow {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PackedHeldRow {
+    position: i64,
+    message: String,
+    accepted_at: i64,
+    state: i64,
+}
+
+impl PackedHeldRow {
+    fn unpack(self) -> Result<HeldRow, Error> {
+        let message = RawValue::from_string(self.message).map_err(damaged)?;
+        let published = self.state == 1;
+        Ok(HeldRow { position: self.position, message, accepted_at: self.accepted_at, published })
+    }
+}
+
 // Rows travel packed into one text: a row a time costs Spin a stream item and a task switch each.
 const READ: &str = "SELECT json_group_array(json_object(
         'position', position, 'message', message, 'requestId', request_id, 'traceparent', traceparent))
@@ -47,6 +64,10 @@ pub(crate) const PUBLISHED: &str = "UPDATE outbox SET state = 1, partition = e.v
 
 pub(crate) const UNSETTLED: &str = "SELECT json_group_array(json_object('position', position, 'messageId', message_id, 'partition', partition))
     FROM (SELECT position, message_id, partition FROM outbox WHERE state = 1 AND position > ?1 ORDER BY position LIMIT ?2)";
+
+pub(crate) const ROWS: &str = "SELECT json_group_array(json_object(
+        'position', position, 'message', message, 'acceptedAt', accepted_at, 'state', state))
+    FROM (SELECT position, message, accepted_at, state FROM outbox WHERE position > ?1 ORDER BY position LIMIT ?2)";
 
 // A replaced file may hold another message at the same position, hence the pair. CROSS JOIN and + keep the list outside,
 // each of its rows looked up by position.
@@ -148,6 +169,17 @@ impl<C: Connection> Database<C> {
         let mut rows: Vec<UnsettledRow> = serde_json::from_str(&packed).map_err(damaged)?;
         rows.sort_unstable_by_key(|row| row.position);
         Ok(rows)
+    }
+
+    /// Rows above `after` in position order, whatever became of them, at most `limit` and one statement's worth.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub async fn rows(&self, after: i64, limit: u32) -> Result<Vec<HeldRow>, Error> {
+        let packed = self.one(ROWS, &[after.into(), i64::from(limit.min(STEP_ROWS)).into()]).await?.into_text();
+        let mut rows: Vec<PackedHeldRow> = serde_json::from_str(&packed).map_err(damaged)?;
+        rows.sort_unstable_by_key(|row| row.position);
+        rows.into_iter().map(PackedHeldRow::unpack).collect()
     }
 
     /// Frees exact rows; returns how many were still there.

@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 use wiber_model::Violation;
 use wiber_model::outbox::{
     self as protocol, BODY_BYTES_MAX, Changed, LEASE_MS_MAX, LeaseAnswer, LeaseRequest, PublishedRequest, ROWS_MAX,
-    ReadAnswer, ReadRequest, ReleaseRequest, SettleRequest, Statistics, UnsettledAnswer, UnsettledRequest, WAIT_MS_MAX,
+    ReadAnswer, ReadRequest, ReleaseRequest, RowsAnswer, RowsRequest, SettleRequest, Statistics, UnsettledAnswer,
+    UnsettledRequest, WAIT_MS_MAX,
 };
 
 use crate::answer::{self, Answer, Reply};
@@ -36,6 +37,8 @@ pub trait Drain {
     async fn published(&self, request: PublishedRequest) -> Result<Changed, DrainError>;
     /// Lists published rows.
     async fn unsettled(&self, request: UnsettledRequest) -> Result<UnsettledAnswer, DrainError>;
+    /// Lists rows to whoever checks them.
+    async fn rows(&self, request: RowsRequest) -> Result<RowsAnswer, DrainError>;
     /// Frees rows.
     async fn settle(&self, request: SettleRequest) -> Result<Changed, DrainError>;
     /// Depth and age.
@@ -69,6 +72,7 @@ async fn decide(head: &Head, body: &mut impl Body, drain: &impl Drain, settings:
         protocol::READ,
         protocol::PUBLISHED,
         protocol::UNSETTLED,
+        protocol::ROWS,
         protocol::SETTLE,
     ];
     if !known.contains(&path) {
@@ -109,6 +113,11 @@ async fn act(path: &str, bytes: &[u8], drain: &impl Drain) -> Result<Reply, Prob
             let request: UnsettledRequest = read(bytes)?;
             check(&[within("limit", request.limit.into(), 1, ROWS_MAX.into())])?;
             changed(drain.unsettled(request).await)
+        }
+        protocol::ROWS => {
+            let request: RowsRequest = read(bytes)?;
+            check(&[within("limit", request.limit.into(), 1, ROWS_MAX.into())])?;
+            changed(drain.rows(request).await)
         }
         _ => {
             let request: SettleRequest = read(bytes)?;
@@ -182,6 +191,10 @@ mod tests {
             Ok(UnsettledAnswer { outbox_id: "o".into(), rows: vec![] })
         }
 
+        async fn rows(&self, _: RowsRequest) -> Result<RowsAnswer, DrainError> {
+            Ok(RowsAnswer { outbox_id: "o".into(), rows: vec![] })
+        }
+
         async fn settle(&self, _: SettleRequest) -> Result<Changed, DrainError> {
             Err(DrainError("the disk is full".into()))
         }
@@ -245,6 +258,8 @@ mod tests {
         check("POST", protocol::READ, ok, r#"{"holder":"a","after":0,"limit":0,"waitMs":0,"which":"unsettled"}"#, 422)
             .await;
         check("POST", protocol::PUBLISHED, ok, r#"{"rows":[]}"#, 200).await;
+        check("POST", protocol::ROWS, ok, r#"{"after":0,"limit":1000}"#, 200).await;
+        check("POST", protocol::ROWS, ok, r#"{"after":0,"limit":1001}"#, 422).await;
         check("POST", protocol::SETTLE, ok, r#"{"rows":[]}"#, 503).await;
         check("POST", protocol::SETTLE, ok, "nonsense", 400).await;
         check("GET", protocol::STATISTICS, ok, "", 503).await;

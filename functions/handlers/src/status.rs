@@ -19,6 +19,8 @@ use crate::{Head, SettingsError};
 pub struct Held {
     /// The message as JSON.
     pub json: String,
+    /// The outbox file's id.
+    pub outbox_id: String,
     /// Its place in the outbox.
     pub position: i64,
     /// When it was accepted, Unix milliseconds.

@@ -9,8 +9,8 @@ use wiber_database::{Bounds, Database, Error, Lease, Source};
 use wiber_handlers::outbox::{Drain, DrainError};
 use wiber_handlers::{Entropy, Settings, SettingsError};
 use wiber_model::outbox::{
-    Changed, LeaseAnswer, LeaseRequest, PublishedRequest, ReadAnswer, ReadRequest, ReleaseRequest, Row, SettleRequest,
-    Statistics, UnsettledAnswer, UnsettledRequest, Which,
+    Changed, LeaseAnswer, LeaseRequest, PublishedRequest, ReadAnswer, ReadRequest, ReleaseRequest, Row, RowsAnswer,
+    RowsRequest, SettleRequest, Statistics, UnsettledAnswer, UnsettledRequest, Which,
 };
 
 /// How often a waiting read looks for a commit, in microseconds: while messages come, and once none came for a while.
@@ -117,6 +117,14 @@ impl Drain for Store {
         self.with(async |database| {
             let rows = database.unsettled(request.after, request.limit).await?;
             Ok(UnsettledAnswer { outbox_id: database.outbox_id().to_owned(), rows })
+        })
+        .await
+    }
+
+    async fn rows(&self, request: RowsRequest) -> Result<RowsAnswer, DrainError> {
+        self.with(async |database| {
+            let rows = database.rows(request.after, request.limit).await?;
+            Ok(RowsAnswer { outbox_id: database.outbox_id().to_owned(), rows })
         })
         .await
     }

@@ -53,6 +53,7 @@ impl View for Store {
             let found = database.find(message_id).await?;
             Ok(found.map(|f| Held {
                 json: f.json,
+                outbox_id: database.outbox_id().to_owned(),
                 position: f.position,
                 accepted_at: f.accepted_at,
                 published: f.published,

@@ -51,6 +51,18 @@ async fn a_read_holds_no_more_than_it_returns() {
 }
 
 #[tokio::test]
+async fn rows_are_listed_without_the_lease() {
+    let outbox = Outbox::new();
+    let database = filled(&outbox, 3).await;
+    database.published(&[published(2)]).await.unwrap();
+    let rows = database.rows(1, 9).await.unwrap();
+    assert_eq!(rows.iter().map(|row| (row.position, row.published)).collect::<Vec<_>>(), [(2, true), (3, false)]);
+    assert_eq!(rows[0].message.get(), entry(2).json);
+    assert_eq!(database.rows(0, 1).await.unwrap().len(), 1);
+    assert!(database.rows(3, 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn marking_and_settling_may_be_repeated() {
     let outbox = Outbox::new();
     let database = filled(&outbox, 3).await;
@@ -154,6 +166,7 @@ async fn what_is_listed_is_found_by_index() {
         (super::super::drain::UNSETTLED.to_owned(), by_state),
         (super::super::drain::read_statement(Which::Unpublished), by_state),
         (super::super::drain::read_statement(Which::Unsettled), by_position),
+        (super::super::drain::ROWS.to_owned(), by_position),
     ];
     for (sql, index) in listings {
         let plan = plan(&database, &sql, &[0.into(), 10.into()]).await;

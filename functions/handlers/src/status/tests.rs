@@ -90,7 +90,7 @@ async fn a_message_is_known_by_its_state() {
     let json =
         format!(r#"{{"messageId":"{ID}","fromUser":"a","toUser":"b","content":"x","timestamp":5,"createdAt":""}}"#);
     let held = |published| Outbox {
-        held: Some(Held { json: json.clone(), position: 3, accepted_at: 5, published }),
+        held: Some(Held { json: json.clone(), outbox_id: "o".into(), position: 3, accepted_at: 5, published }),
         ..outbox(false)
     };
     let path = format!("/messages/id/{ID}");
@@ -111,6 +111,50 @@ async fn a_message_is_known_by_its_state() {
     let damaged = Outbox { held: None, condition: Err("damaged".into()) };
     check(&path, &damaged, Answering::with(200, &stored), 200, r#""state":"stored""#).await;
     check(&path, &damaged, Answering::with(404, ""), 503, "outbox-unavailable").await;
+}
+
+/// What the ledger holds, as text.
+async fn check_ledger(outbox: &Outbox, bridge: Answering, expected: &str) {
+    check(&format!("/messages/id/{ID}"), outbox, bridge, 200, &format!(r#""ledger":[{expected}]"#)).await;
+}
+
+#[tokio::test]
+async fn every_hop_has_its_time_and_place() {
+    const MESSAGE: &str = r#""fromUser":"a","toUser":"b","content":"x","timestamp":5,"createdAt":"""#;
+    let accepted = r#"{"hop":"accepted","at":"1970-01-01T00:00:00.005Z","outbox":{"id":"o","position":3}}"#;
+    let published = r#"{"hop":"published","at":"1970-01-01T00:00:00.006Z","partition":1,"offset":2}"#;
+    let json = format!(r#"{{"messageId":"{ID}",{MESSAGE}}}"#);
+    let held = |published| Outbox {
+        held: Some(Held { json: json.clone(), outbox_id: "o".into(), position: 3, accepted_at: 5, published }),
+        ..outbox(false)
+    };
+    check_ledger(&held(None), Answering::down(), accepted).await;
+    check_ledger(&held(Some((1, 2, 6))), Answering::down(), &format!("{accepted},{published}")).await;
+
+    let published = |offset| {
+        format!(r#"{{"hop":"published","at":"1970-01-01T00:00:00.006Z","topic":"t","partition":1,"offset":{offset}}}"#)
+    };
+    let stored = r#"{"hop":"stored","at":"1970-01-01T00:00:00.007Z","seq":7}"#;
+    let dead = r#"{"hop":"dead-lettered","at":"1970-01-01T00:00:00.009Z","reason":"no-key","detail":"d"}"#;
+    let replayed = r#"{"hop":"replayed","at":"1970-01-01T00:00:00.010Z","replays":1}"#;
+    let row = r#""row":{"id":"o","position":3}"#;
+    let letter = format!(
+        r#""reason":"no-key","detail":"d","at":9,{row},"publishedAt":6,"topic":"t","partition":1,"offset":1,"replays":1"#
+    );
+    let state = |letter: &str| {
+        format!(
+            r#"{{"state":"stored","message":{{"messageId":"{ID}",{MESSAGE},"seq":7}},"hops":{{"acceptedAt":5,{row},
+                "publishedAt":6,"storedAt":7,"topic":"t","partition":1,"offset":2}}{letter}}}"#
+        )
+    };
+    let whole = format!("{accepted},{},{stored}", published(2));
+    check_ledger(&outbox(false), Answering::with(200, &state("")), &whole).await;
+    let waiting = format!(r#"{{"state":"dead-lettered",{letter}}}"#);
+    let whole = format!("{accepted},{},{dead}", published(1));
+    check_ledger(&outbox(false), Answering::with(200, &waiting), &whole).await;
+    let letter = format!(r#","letter":{{{letter},"replayedAt":10}}"#);
+    let whole = format!("{accepted},{},{dead},{replayed},{},{stored}", published(1), published(2));
+    check_ledger(&outbox(false), Answering::with(200, &state(&letter)), &whole).await;
 }
 
 #[tokio::test]
