@@ -142,14 +142,37 @@ pub async fn describe(bootstrap: &str, topic: &str) -> (i32, HashMap<String, Str
 /// # Panics
 /// If Kafka does not in time; a topic that was deleted a moment ago stands in the way for a while.
 pub async fn create(bootstrap: &str, topic: &str, partitions: i32) {
+    create_copied(bootstrap, topic, partitions, Copies::ONE).await;
+}
+
+/// How many brokers have each record.
+#[derive(Debug, Clone, Copy)]
+pub struct Copies {
+    /// In all.
+    pub replicas: i32,
+    /// At least, before it is acknowledged.
+    pub in_sync: i32,
+}
+
+impl Copies {
+    /// One broker.
+    pub const ONE: Self = Self { replicas: 1, in_sync: 1 };
+}
+
+/// As [`create`], with copies on several brokers.
+///
+/// # Panics
+/// As [`create`].
+pub async fn create_copied(bootstrap: &str, topic: &str, partitions: i32, copies: Copies) {
     let admin = admin(bootstrap);
-    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1))
+    let in_sync = copies.in_sync.to_string();
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(copies.replicas))
         .set("cleanup.policy", "delete")
         .set("retention.ms", "-1")
         .set("retention.bytes", "-1")
         .set("message.timestamp.type", "LogAppendTime")
         .set("unclean.leader.election.enable", "false")
-        .set("min.insync.replicas", "1");
+        .set("min.insync.replicas", &in_sync);
     wait::until("the topic's creation", async || {
         let created = admin.create_topics([&new], &AdminOptions::new()).await.map_err(|error| error.to_string())?;
         match created.into_iter().next() {

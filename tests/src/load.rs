@@ -1,10 +1,11 @@
 //! Clients that send all the time, and the log of what became of each message: the oracle that everything else is judged
 //! against.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use rand::Rng as _;
 use rand::rngs::StdRng;
 use tokio::task::JoinSet;
@@ -65,6 +66,7 @@ impl Default for Shape {
 pub struct Load {
     stop: Arc<AtomicBool>,
     acknowledged: Arc<AtomicUsize>,
+    latencies: Arc<Mutex<Histogram<u64>>>,
     clients: JoinSet<Vec<Entry>>,
 }
 
@@ -74,6 +76,7 @@ impl Load {
     pub fn start(client: &Client, shape: Shape) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::new(AtomicUsize::new(0));
+        let latencies = Arc::new(Mutex::new(Histogram::new(3).expect("three digits can be had")));
         let mut clients = JoinSet::new();
         let mut pair = names::pair();
         for index in 0..shape.clients {
@@ -89,16 +92,23 @@ impl Load {
                 to: pair.1.clone(),
                 stop: Arc::clone(&stop),
                 acknowledged: Arc::clone(&acknowledged),
+                latencies: Arc::clone(&latencies),
             };
             clients.spawn(sender.run(shape.pace));
         }
-        Self { stop, acknowledged, clients }
+        Self { stop, acknowledged, latencies, clients }
     }
 
     /// How many messages got a 200 so far.
     #[must_use]
     pub fn acknowledged(&self) -> usize {
         self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// How long the attempts took that got a 200, microseconds.
+    #[must_use]
+    pub fn latencies(&self) -> Histogram<u64> {
+        self.latencies.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until `more` further messages got a 200.
@@ -132,6 +142,7 @@ struct Sender {
     to: String,
     stop: Arc<AtomicBool>,
     acknowledged: Arc<AtomicUsize>,
+    latencies: Arc<Mutex<Histogram<u64>>>,
 }
 
 impl Sender {
@@ -170,7 +181,14 @@ impl Sender {
 
     async fn attempt(&self, content: &str, key: &str) -> Outcome {
         let call = self.client.sending(&self.from, &self.to, content).header("idempotency-key", key);
-        match call.attempt().await {
+        let began = Instant::now();
+        let answered = call.attempt().await;
+        if answered.as_ref().is_ok_and(|answer| answer.status == 200) {
+            let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            // A resizing histogram takes any value.
+            let _ = self.latencies.lock().unwrap_or_else(PoisonError::into_inner).record(micros);
+        }
+        match answered {
             Err(NoAnswer::Refused(_)) => Outcome::Fail,
             Err(NoAnswer::Broken(_)) => Outcome::Unknown,
             Ok(answer) => match answer.status {

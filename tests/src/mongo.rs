@@ -11,12 +11,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Connects to the mongod at `address` (`host:port`).
+    /// Connects to the MongoDB at `uri`.
     ///
     /// # Panics
-    /// If the address is not one.
-    pub async fn connect(address: &str, database: &str) -> Self {
-        let client = Client::with_uri_str(uri(address)).await.expect("the harness builds a valid URI");
+    /// If it is not one.
+    pub async fn connect(uri: &str, database: &str) -> Self {
+        let client = Client::with_uri_str(uri).await.expect("the harness builds a valid URI");
         Self { database: client.database(database) }
     }
 

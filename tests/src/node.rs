@@ -13,6 +13,8 @@ const TAIL_LINES: usize = 25;
 #[derive(Debug)]
 pub struct Node {
     spec: Spec,
+    /// Variables beyond the settings', and whether the process was started with them.
+    environment: Mutex<(Vec<(String, String)>, bool)>,
     process: Mutex<Option<Arc<Process>>>,
 }
 
@@ -20,7 +22,12 @@ impl Node {
     /// A node that is not started yet.
     #[must_use]
     pub fn new(spec: Spec) -> Self {
-        Self { spec, process: Mutex::new(None) }
+        Self { spec, environment: Mutex::new((Vec::new(), true)), process: Mutex::new(None) }
+    }
+
+    /// Variables that its next starts have beyond its settings, such as those of libfaketime.
+    pub fn set_environment(&self, variables: Vec<(String, String)>) {
+        *self.environment.lock().unwrap_or_else(PoisonError::into_inner) = (variables, false);
     }
 
     /// Starts it, for the first time or again; when it serves is another question.
@@ -29,9 +36,15 @@ impl Node {
     /// If it cannot be started or runs already.
     pub fn start(&self) {
         let mut process = self.lock();
+        let mut environment = self.environment.lock().unwrap_or_else(PoisonError::into_inner);
         match process.as_ref() {
-            Some(process) => process.start().expect("it can be started again"),
-            None => *process = Some(Arc::new(Process::spawn(self.spec.clone()).expect("it can be started"))),
+            Some(process) if environment.1 => process.start().expect("it can be started again"),
+            _ => {
+                let add = |spec: Spec, (name, value): &(String, String)| spec.env(name, value);
+                let spec = environment.0.iter().fold(self.spec.clone(), add);
+                *process = Some(Arc::new(Process::spawn(spec).expect("it can be started")));
+                environment.1 = true;
+            }
         }
     }
 
@@ -72,6 +85,15 @@ impl Node {
         let process = self.process();
         process.terminate().expect("it runs");
         crate::wait::within(limit, &format!("the end of {}", process.name()), process.ended()).await
+    }
+
+    /// The process id of its present or last run.
+    ///
+    /// # Panics
+    /// If it was never started.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process().pid()
     }
 
     /// How it ended, if it has.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use wiber_model::outbox::{self, Statistics};
 
-pub use plan::Plan;
+pub use plan::{Mongo, Plan};
 
 use crate::client::Client;
 use crate::kafka::{self, Record};
@@ -33,7 +33,9 @@ pub struct Stack {
     pub client: Client,
     /// From the host to a bridge, the first one to begin with.
     pub bridge_link: Proxy,
-    /// From the bridges to MongoDB.
+    /// From the bridges to the host's outbox.
+    pub outbox_link: Proxy,
+    /// From the bridges to MongoDB, unless the plan names a MongoDB.
     pub mongo_link: Proxy,
     /// The bridges' own addresses.
     pub bridge_addresses: Vec<SocketAddr>,

@@ -202,6 +202,17 @@ impl Kafka {
         self.ready().await
     }
 
+    /// Loses all of its data, as with its disk; it must have ended. It then can be started as a new node.
+    ///
+    /// # Errors
+    /// If the folder cannot be emptied or formatted.
+    pub async fn wipe(&self, tools: &tools::Kafka) -> Result<(), Error> {
+        let data = self.data();
+        std::fs::remove_dir_all(&data).map_err(Error::io("remove", &data))?;
+        let properties = properties::write(&self.options)?;
+        format::once(tools, &self.options, &properties).await
+    }
+
     /// Stops it if it runs, and starts it again.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! A real MongoDB: a replica set of one member, since Wiber refuses a standalone server.
+//! A real MongoDB: a member of a replica set, alone or of several, since Wiber refuses a standalone server.
 
 mod replica_set;
 mod wire;
@@ -30,6 +30,9 @@ pub struct Options {
     pub advertised_port: Option<u16>,
     /// The replica set's name.
     pub replica_set: String,
+    /// Every member's address as clients and members use it, this one's included, the same list for each; empty for a
+    /// member alone. The first initiates the set. Needs `port`.
+    pub members: Vec<String>,
     /// The storage engine's cache, in gigabytes; at least 0.25.
     pub cache_gb: f32,
     /// Further arguments, such as `--setParameter name=value`.
@@ -46,6 +49,7 @@ impl Options {
             port: None,
             advertised_port: None,
             replica_set: "wiber".into(),
+            members: Vec::new(),
             cache_gb: 0.25,
             args: Vec::new(),
         }
@@ -63,7 +67,8 @@ pub struct Mongo {
     process: Process,
 }
 
-/// Starts a member, makes it the replica set's only one, and waits until it is the primary.
+/// Starts a member and waits until it serves: the only one of its set until it is the primary, one of several until it is
+/// the primary or a secondary. Those must be started at the same time.
 ///
 /// # Errors
 /// If it cannot be started or is not ready in time.
@@ -103,7 +108,9 @@ impl Mongo {
     /// The connection string for clients.
     #[must_use]
     pub fn uri(&self) -> String {
-        format!("mongodb://{}/?replicaSet={}", self.options.member(), self.options.replica_set)
+        let alone = [self.options.member()];
+        let members = if self.options.members.is_empty() { &alone[..] } else { &self.options.members };
+        format!("mongodb://{}/?replicaSet={}", members.join(","), self.options.replica_set)
     }
 
     /// The port that the server itself listens on.
@@ -151,7 +158,13 @@ impl Mongo {
         self.process.stop(STOP_MAX).await
     }
 
-    /// Starts it again after it ended, and waits until it is the primary.
+    /// The member's own address, as clients and members use it.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.options.member()
+    }
+
+    /// Starts it again after it ended, and waits until it serves.
     ///
     /// # Errors
     /// If it runs still, cannot be started, or is not ready in time.
@@ -170,8 +183,12 @@ impl Mongo {
     }
 
     async fn ready(&self) -> Result<(), Error> {
-        let set =
-            replica_set::Member { port: self.port(), set: &self.options.replica_set, host: &self.options.member() };
-        self.process.ready(READY_MAX, || set.is_primary()).await
+        let set = replica_set::Member {
+            port: self.port(),
+            set: &self.options.replica_set,
+            host: &self.options.member(),
+            members: &self.options.members,
+        };
+        self.process.ready(READY_MAX, || set.serves()).await
     }
 }

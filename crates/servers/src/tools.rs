@@ -13,6 +13,11 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 use crate::progress::Progress;
 
+/// The Kafka that is run.
+pub const KAFKA_VERSION: &str = jars::KAFKA;
+/// The MongoDB that is run.
+pub const MONGODB_VERSION: &str = "6.0.5";
+
 /// Names the cache folder.
 pub const CACHE_VARIABLE: &str = "WIBER_CACHE";
 

@@ -1,6 +1,7 @@
 //! What a test asks of its stack, and how that is laid out.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use tokio::sync::Mutex;
 
@@ -12,6 +13,15 @@ use crate::node::Node;
 use crate::proxy::Proxy;
 use crate::{bridge, host, manifest, mongo, names, ports, run, servers};
 
+/// A MongoDB of the test's own.
+#[derive(Debug, Clone)]
+pub struct Mongo {
+    /// For the bridges.
+    pub uri: String,
+    /// For the harness, past every proxy.
+    pub own_uri: String,
+}
+
 /// What a test asks for.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -19,6 +29,9 @@ pub struct Plan {
     host: Host,
     bridges: usize,
     kafka: Option<String>,
+    mongo: Option<Mongo>,
+    folder: Option<PathBuf>,
+    outbox: Option<PathBuf>,
     variables: Vec<(String, String)>,
     settings: Vec<(String, String)>,
     manifest: Option<toml::Table>,
@@ -33,6 +46,9 @@ impl Plan {
             host: Host::Embedded,
             bridges: 1,
             kafka: None,
+            mongo: None,
+            folder: None,
+            outbox: None,
             variables: Vec::new(),
             settings: Vec::new(),
             manifest: None,
@@ -61,6 +77,24 @@ impl Plan {
     #[must_use]
     pub fn kafka(self, bootstrap: &str) -> Self {
         Self { kafka: Some(bootstrap.to_owned()), ..self }
+    }
+
+    /// A MongoDB that the test may stop.
+    #[must_use]
+    pub fn mongo(self, mongo: Mongo) -> Self {
+        Self { mongo: Some(mongo), ..self }
+    }
+
+    /// Its folder, which is made; one in the run's own otherwise.
+    #[must_use]
+    pub fn folder(self, folder: PathBuf) -> Self {
+        Self { folder: Some(folder), ..self }
+    }
+
+    /// The folder of the outbox file, such as a small disk; the stack's folder otherwise.
+    #[must_use]
+    pub fn outbox(self, folder: PathBuf) -> Self {
+        Self { outbox: Some(folder), ..self }
     }
 
     /// Sets a Spin variable.
@@ -113,14 +147,29 @@ impl Plan {
 
     /// Draws ports and tokens, opens the links and writes the files; starts nothing.
     async fn lay_out(self) -> Stack {
-        let servers = servers::shared().await;
-        let folder = run::subfolder(&self.name);
-        let kafka = self.kafka.clone().unwrap_or_else(|| servers.kafka.clone());
+        let folder = self.folder.clone().unwrap_or_else(|| run::subfolder(&self.name));
+        std::fs::create_dir_all(&folder).expect("the stack's folder can be made");
+        let kafka = match &self.kafka {
+            Some(kafka) => kafka.clone(),
+            None => servers::shared().await.kafka.clone(),
+        };
+        let shared_mongo = match &self.mongo {
+            Some(_) => None,
+            None => Some(servers::shared().await.mongo),
+        };
         let bridge_addresses: Vec<SocketAddr> = (0..self.bridges).map(|_| reserved()).collect();
         // Without a bridge the host is led to a port where nobody listens.
         let bridge_link = Proxy::start(bridge_addresses.first().copied().unwrap_or_else(reserved)).await;
-        let mongo_link = Proxy::start(servers.mongo).await;
+        let mongo_link = Proxy::start(shared_mongo.unwrap_or_else(reserved)).await;
+        let mongo = match (self.mongo.clone(), shared_mongo) {
+            (Some(mongo), _) => mongo,
+            (None, address) => Mongo {
+                uri: mongo::uri(&mongo_link.address().to_string()),
+                own_uri: mongo::uri(&address.unwrap_or_else(reserved).to_string()),
+            },
+        };
         let host_address = reserved();
+        let outbox_link = Proxy::start(host_address).await;
         let base = format!("http://{host_address}");
         let (outbox_token, query_token) = (token(), token());
 
@@ -132,7 +181,10 @@ impl Plan {
         variables.extend(self.variables);
         let host = host::Settings {
             manifest: manifest::write(&self.manifest.unwrap_or_else(manifest::load), &folder),
-            runtime_config: manifest::write_runtime_config(&folder.join("outbox.db"), &folder),
+            runtime_config: manifest::write_runtime_config(
+                &self.outbox.as_ref().unwrap_or(&folder).join("outbox.db"),
+                &folder,
+            ),
             port: host_address.port(),
             variables,
         };
@@ -141,10 +193,10 @@ impl Plan {
                 kafka: kafka.clone(),
                 topic: self.name.clone(),
                 group: self.name.clone(),
-                mongo_uri: mongo::uri(&mongo_link.address().to_string()),
+                mongo_uri: mongo.uri.clone(),
                 database: self.name.clone(),
                 port: address.port(),
-                outbox_url: base.clone(),
+                outbox_url: format!("http://{}", outbox_link.address()),
                 outbox_token: outbox_token.clone(),
                 query_token: query_token.clone(),
                 more: self.settings.clone(),
@@ -156,9 +208,10 @@ impl Plan {
             bridges: bridge_addresses.iter().enumerate().map(bridge).collect(),
             client: Client::functions(&base),
             bridge_link,
+            outbox_link,
             mongo_link,
             bridge_addresses,
-            store: Store::connect(&servers.mongo.to_string(), &self.name).await,
+            store: Store::connect(&mongo.own_uri, &self.name).await,
             kafka,
             topic: self.name,
             outbox_token,

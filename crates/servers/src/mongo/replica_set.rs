@@ -1,4 +1,4 @@
-//! A replica set of one member: initiated once, told its new address when the port has changed.
+//! A replica set: initiated once; a member alone is told its new address when the port has changed.
 
 use bson::{Bson, Document, doc};
 
@@ -6,7 +6,7 @@ use super::wire;
 
 const NOT_YET_INITIALIZED: i32 = 94;
 
-/// The only member of a set.
+/// One member of a set.
 pub(super) struct Member<'a> {
     /// The port that it listens on.
     pub(super) port: u16,
@@ -14,16 +14,29 @@ pub(super) struct Member<'a> {
     pub(super) set: &'a str,
     /// The address that the set gives to clients.
     pub(super) host: &'a str,
+    /// The addresses of all members; empty where this is the only one.
+    pub(super) members: &'a [String],
 }
 
 impl Member<'_> {
-    /// Succeeds once the member is the primary under its present address; else does the next step towards that and says
-    /// how far it is.
-    pub(super) async fn is_primary(&self) -> Result<(), String> {
+    /// Succeeds once the member serves under its present address: as the primary, or among several as a secondary. Else
+    /// does the next step towards that and says how far it is.
+    pub(super) async fn serves(&self) -> Result<(), String> {
         let configuration = self.call("replSetGetConfig", doc! { "replSetGetConfig": 1 }).await?;
         if configuration.get_i32("code").is_ok_and(|code| code == NOT_YET_INITIALIZED) {
-            let set = doc! { "_id": self.set, "members": [{ "_id": 0, "host": self.host }] };
+            if self.members.first().is_some_and(|first| first != self.host) {
+                return Err("waiting for the first member to initiate the set".into());
+            }
+            let alone = [self.host.to_owned()];
+            let hosts = if self.members.is_empty() { &alone[..] } else { self.members };
+            let members: Vec<_> = (0_i32..).zip(hosts).map(|(id, host)| doc! { "_id": id, "host": host }).collect();
+            let set = doc! { "_id": self.set, "members": members };
             return self.step("replSetInitiate", doc! { "replSetInitiate": set }).await;
+        }
+        if !self.members.is_empty() {
+            let hello = self.call("hello", doc! { "hello": 1 }).await?;
+            let is = |name: &str| hello.get_bool(name).unwrap_or(false);
+            return if is("isWritablePrimary") || is("secondary") { Ok(()) } else { Err("not yet in the set".into()) };
         }
         let mut configuration =
             configuration.get_document("config").map_err(|_| refused("replSetGetConfig", &configuration))?.clone();

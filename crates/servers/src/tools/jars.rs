@@ -9,7 +9,7 @@ use crate::progress::Progress;
 use crate::{Error, command};
 
 /// The version of Kafka.
-const KAFKA: &str = "4.3.1";
+pub(super) const KAFKA: &str = "4.3.1";
 /// Prints Kafka's log: its own dependencies hold no implementation of the logging interface that they use.
 const SLF4J_SIMPLE: &str = "1.7.36";
 const PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";

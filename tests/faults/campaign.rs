@@ -1,0 +1,117 @@
+//! A campaign: one deployment, load, lanes of faults in phases, and a judgement after each phase.
+
+mod lane;
+mod plan;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use wiber_tests::checker;
+use wiber_tests::load::{Entry, Load, Shape as LoadShape};
+
+use crate::injection::Injection;
+use crate::report::{Campaign, Judged, Percentiles};
+use crate::rows::Class;
+use crate::sampler::Sampler;
+use crate::world::World;
+
+use lane::{Lane, Shared};
+pub(crate) use plan::{Phase, Plan, plan};
+
+/// How long draining and reading back may take.
+const CHECK_MAX: Duration = Duration::from_secs(900);
+
+/// Runs a campaign to its end.
+///
+/// # Errors
+/// If the deployment cannot be started; what goes wrong afterwards stands in the outcome.
+pub(crate) async fn run(index: usize, plan: Plan) -> anyhow::Result<Campaign> {
+    let name = format!("faults-{}", index + 1);
+    println!("campaign {}: {}, {}", index + 1, plan.shape.word(), plan.describe());
+    let world = Arc::new(World::start(plan.shape, &name).await?);
+    let begun = Instant::now();
+    let acknowledged = Arc::new(AtomicU64::new(0));
+    let shared = Arc::new(Shared::new(begun));
+    let (counted, doing) = (Arc::clone(&acknowledged), Arc::clone(&shared));
+    let sampler = Sampler::start(
+        begun,
+        world.stack.store.clone(),
+        move || counted.load(Ordering::Relaxed),
+        move || doing.describe(),
+    );
+    let mut campaign = Campaign::begin(&name, plan.shape);
+    let mut log: Vec<Entry> = Vec::new();
+    let mut latencies = hdrhistogram::Histogram::new(3)?;
+    for phase in &plan.phases {
+        let load = Load::start(&world.stack.client, plan.load);
+        let lanes = run_lanes(&plan, phase, &world, &shared, &load, &acknowledged, log.len()).await;
+        campaign.injections.extend(lanes);
+        world.heal().await?;
+        latencies.add(load.latencies())?;
+        log.extend(load.finish().await);
+        campaign.judged.push(judge(&world, phase, &log).await);
+    }
+    campaign.samples = sampler.stop();
+    campaign.seconds = begun.elapsed().as_secs_f64();
+    campaign.accept = Percentiles::of_micros(&latencies);
+    campaign.store = stored(&world).await;
+    if let Ok(world) = Arc::try_unwrap(world) {
+        world.stop().await;
+    }
+    Ok(campaign)
+}
+
+async fn run_lanes(
+    plan: &Plan,
+    phase: &Phase,
+    world: &Arc<World>,
+    shared: &Arc<Shared>,
+    load: &Load,
+    acknowledged: &Arc<AtomicU64>,
+    before: usize,
+) -> Vec<Injection> {
+    let lanes = phase.lanes.iter().enumerate().map(|(index, rows)| {
+        let lane = Lane { index, seed: plan.seed, rows: rows.clone(), length: phase.length, short: plan.short };
+        lane.run(Arc::clone(world), Arc::clone(shared))
+    });
+    let count = async {
+        loop {
+            acknowledged.store((before + load.acknowledged()) as u64, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::select! {
+        injections = futures::future::join_all(lanes) => injections.into_iter().flatten().collect(),
+        () = count => Vec::new(),
+    }
+}
+
+/// Drains, reads back and compares; a panic of the harness (a drain that never ends) is a finding too.
+async fn judge(world: &World, phase: &Phase, log: &[Entry]) -> Judged {
+    let began = Instant::now();
+    let logged = phase.class == Class::Ordinary;
+    let examined = AssertUnwindSafe(checker::examine(&world.stack, log, logged, CHECK_MAX)).catch_unwind().await;
+    let report = examined.map_err(|panic| lane::panic_text(panic.as_ref()));
+    Judged { phase: phase.name, seconds: began.elapsed().as_secs_f64(), report }
+}
+
+/// From acceptance to storage, by the documents themselves.
+async fn stored(world: &World) -> Percentiles {
+    let mut histogram = hdrhistogram::Histogram::<u64>::new(3).expect("three digits can be had");
+    for document in world.stack.store.messages().await {
+        let Ok(hops) = document.get_document("hops") else { continue };
+        if let (Ok(accepted), Ok(stored)) = (hops.get_i64("acceptedAt"), hops.get_i64("storedAt")) {
+            // A clock that jumped makes nonsense of some.
+            let _ = histogram.record(u64::try_from(stored - accepted).unwrap_or(0) * 1000);
+        }
+    }
+    Percentiles::of_micros(&histogram)
+}
+
+/// How clients send.
+pub(crate) fn load_shape(clients: usize, pace_ms: u64) -> LoadShape {
+    LoadShape { clients, pace: Duration::from_millis(pace_ms) }
+}

@@ -1,0 +1,125 @@
+//! Kafka's log: wiped, made anew, damaged, poisoned.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rand::Rng as _;
+use wiber_model::Conversation;
+use wiber_model::record::{PARTITIONS, TYPE, header};
+use wiber_tests::kafka::{self, Copies, Record};
+use wiber_tests::names;
+
+use super::Context;
+use crate::injection::Done;
+use crate::world::Shape;
+
+/// MongoDB is away meanwhile, so that there is something which only the log has.
+pub(super) async fn wiped(mut context: Context) -> Result<Done, String> {
+    let world = context.world.clone();
+    world.members.iter().for_each(|member| member.link.cut());
+    context.hold(2.0, 5.0).await;
+    for broker in &world.brokers {
+        broker.kafka.kill().await;
+    }
+    for broker in &world.brokers {
+        broker.kafka.wipe(&world.tools.kafka).await.map_err(|error| error.to_string())?;
+    }
+    let started = futures::future::try_join_all(world.brokers.iter().map(|broker| broker.revive())).await;
+    started.map_err(|error| error.to_string())?;
+    world.members.iter().for_each(|member| member.link.heal());
+    Ok(Done::once("every log directory, with messages published and not stored"))
+}
+
+pub(super) async fn recreated(mut context: Context) -> Result<Done, String> {
+    let world = context.world.clone();
+    world.members.iter().for_each(|member| member.link.cut());
+    context.hold(1.0, 4.0).await;
+    let copies = if world.shape == Shape::Three { Copies { replicas: 3, in_sync: 2 } } else { Copies::ONE };
+    let (servers, topic) = (world.stack.kafka.clone(), world.stack.topic.clone());
+    // On a thread of its own: the compiler cannot show that these futures may move between threads.
+    let runtime = tokio::runtime::Handle::current();
+    let recreating = tokio::task::spawn_blocking(move || {
+        runtime.block_on(async {
+            kafka::delete(&servers, &topic).await;
+            kafka::create_copied(&servers, &topic, PARTITIONS, copies).await;
+        });
+    });
+    recreating.await.map_err(|error| error.to_string())?;
+    context.hold(0.0, 2.0).await;
+    world.members.iter().for_each(|member| member.link.heal());
+    Ok(Done::once("with messages published and not stored"))
+}
+
+/// The consumer is behind, and a byte of what it has to read next is another one.
+pub(super) async fn flipped(mut context: Context) -> Result<Done, String> {
+    let world = context.world.clone();
+    world.members.iter().for_each(|member| member.link.cut());
+    let (one, other) = names::pair();
+    let partition = kafka::partition_of(Conversation::of(&one, &other).as_str().as_bytes(), PARTITIONS);
+    // Incompressible, so that segments of one megabyte fill up and are closed.
+    for _ in 0..250 {
+        let text: String = (0..4_900).map(|_| context.draws.random_range('\u{4e00}'..'\u{9fa5}')).collect();
+        let _ = world.stack.client.sending(&one, &other, &text).attempt().await;
+    }
+    let (_, last) = world.accepts().await?;
+    world.reaches(&last, "published", Duration::from_secs(60)).await?;
+    let flipped = flip(&world.brokers[0].kafka.data().join(format!("{}-{partition}", world.stack.topic)));
+    world.members.iter().for_each(|member| member.link.heal());
+    Ok(Done::once(flipped?))
+}
+
+/// Flips a byte in the middle of the last closed segment.
+fn flip(folder: &PathBuf) -> Result<String, String> {
+    let text = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let entries = fs::read_dir(folder).map_err(text)?;
+    let mut segments: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+        .collect();
+    segments.sort();
+    let Some(closed) = segments.len().checked_sub(2).and_then(|index| segments.get(index)) else {
+        return Err("no segment was closed yet".into());
+    };
+    let middle = fs::metadata(closed).map_err(text)?.len() / 2;
+    let mut file = OpenOptions::new().read(true).write(true).open(closed).map_err(text)?;
+    let mut byte = [0];
+    file.seek(SeekFrom::Start(middle)).and_then(|_| file.read_exact(&mut byte)).map_err(text)?;
+    byte[0] ^= 0x55;
+    file.seek(SeekFrom::Start(middle)).and_then(|_| file.write_all(&byte)).map_err(text)?;
+    let name = closed.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(format!("byte {middle} of {name}"))
+}
+
+/// What can never be stored is dead-lettered, and all others flow.
+pub(super) async fn poisoned(mut context: Context) -> Result<Done, String> {
+    let world = context.world.clone();
+    let before = world.stack.store.dead_letters().await.len();
+    let count = context.draws.random_range(3..12);
+    for _ in 0..count {
+        let value = match context.draws.random_range(0..4) {
+            0 => Some(b"not json".to_vec()),
+            1 => Some(b"{}".to_vec()),
+            2 => Some(vec![b' '; 300_000]),
+            _ => None,
+        };
+        let typed = context.draws.random_bool(0.7);
+        let headers = typed.then(|| (header::TYPE.to_owned(), TYPE.to_owned())).into_iter().collect();
+        let partition = context.draws.random_range(0..PARTITIONS);
+        let record = Record { partition, offset: 0, key: Some(b"[\"a\",\"b\"]".to_vec()), value, headers };
+        kafka::produce(&world.stack.kafka, &world.stack.topic, &record).await;
+    }
+    let began = std::time::Instant::now();
+    loop {
+        let found = world.stack.store.dead_letters().await.len() - before;
+        if found >= count {
+            return Ok(Done { times: u32::try_from(count).unwrap_or(1), detail: format!("{count} records") });
+        }
+        if began.elapsed() > Duration::from_secs(120) {
+            return Err(format!("{found} of {count} poison records were dead-lettered in two minutes"));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

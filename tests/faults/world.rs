@@ -1,0 +1,226 @@
+//! A deployment to do harm to: Kafka and MongoDB of its own, one or three of each, every one behind a link; a host and
+//! three bridges, which a supervisor starts again when they end.
+
+mod servers;
+mod supervisor;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wiber_servers::progress::Progress;
+use wiber_servers::tools::{self, Tools};
+use wiber_tests::node::Node;
+use wiber_tests::proxy::Proxy;
+use wiber_tests::stack::{Mongo as MongoAt, Plan, Stack};
+use wiber_tests::{mongo, names, run};
+
+use crate::disk::Disk;
+use crate::injection::Recovery;
+
+pub(crate) use servers::{Broker, Member};
+use supervisor::Supervisor;
+
+/// How many nodes of each server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Single,
+    Three,
+}
+
+impl Shape {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Single => "one node",
+            Self::Three => "three nodes",
+        }
+    }
+
+    pub(crate) fn nodes(self) -> usize {
+        match self {
+            Self::Single => 1,
+            Self::Three => 3,
+        }
+    }
+}
+
+/// The bridge that runs only while a row wants one more.
+pub(crate) const SPARE: usize = 2;
+const BRIDGES: usize = 3;
+const OUTBOX_DISK_MB: u32 = 768;
+const KAFKA_DISK_MB: u32 = 2048;
+/// How long anything may take to be well again before that counts as not recovering.
+const RECOVERY_MAX: Duration = Duration::from_secs(180);
+
+/// The deployment.
+pub(crate) struct World {
+    pub(crate) shape: Shape,
+    pub(crate) stack: Arc<Stack>,
+    pub(crate) brokers: Vec<Broker>,
+    pub(crate) members: Vec<Member>,
+    pub(crate) tools: Tools,
+    /// Where the outbox lies; why there is no such disk otherwise.
+    pub(crate) outbox_disk: Result<Disk, String>,
+    /// Where the first broker lies.
+    pub(crate) kafka_disk: Result<Disk, String>,
+    supervisor: Supervisor,
+}
+
+impl World {
+    /// Starts everything and waits until it is ready.
+    pub(crate) async fn start(shape: Shape, name: &str) -> anyhow::Result<Self> {
+        let tools = tools::ensure(&tools::default_cache(), &Progress::new()).await?;
+        let folder = run::subfolder(name);
+        let outbox_disk = Disk::mount(&folder.join("outbox"), OUTBOX_DISK_MB);
+        let kafka_disk = Disk::mount(&folder.join("kafka-1"), KAFKA_DISK_MB);
+        let (brokers, members) =
+            tokio::try_join!(servers::brokers(&tools, shape, &folder), servers::members(&tools, shape, &folder))?;
+        let bootstrap: Vec<String> = brokers.iter().map(|b| b.link.address().to_string()).collect();
+        let replicas = shape.nodes().to_string();
+        let in_sync = if shape == Shape::Three { "2" } else { "1" };
+        let outbox = match &outbox_disk {
+            Ok(disk) => disk.folder().to_owned(),
+            Err(_) => folder.clone(),
+        };
+        let plan = Plan::new(name)
+            .folder(folder)
+            .outbox(outbox)
+            .bridges(BRIDGES)
+            .kafka(&bootstrap.join(","))
+            .mongo(mongo_at(shape, &members))
+            .setting("WIBER_KAFKA_REPLICATION_FACTOR", &replicas)
+            .setting("WIBER_KAFKA_MIN_INSYNC_REPLICAS", in_sync);
+        let stack = Arc::new(plan.start().await);
+        let supervisor = Supervisor::start(&stack);
+        let world = Self { shape, stack, brokers, members, tools, outbox_disk, kafka_disk, supervisor };
+        world.hold(world.bridge(SPARE));
+        world.bridge(SPARE).terminate(Duration::from_secs(15)).await;
+        world.stack.ready().await;
+        Ok(world)
+    }
+
+    pub(crate) fn host(&self) -> &Node {
+        &self.stack.host
+    }
+
+    pub(crate) fn bridge(&self, index: usize) -> &Node {
+        &self.stack.bridges[index]
+    }
+
+    /// The bridges that run when nothing is wrong.
+    pub(crate) fn working_bridges(&self) -> impl Iterator<Item = &Node> {
+        self.stack.bridges.iter().take(SPARE)
+    }
+
+    /// The supervisor leaves the node alone.
+    pub(crate) fn hold(&self, node: &Node) {
+        self.supervisor.hold(&self.stack, node, true);
+    }
+
+    /// The supervisor starts the node if it does not run.
+    pub(crate) fn release(&self, node: &Node) {
+        self.supervisor.hold(&self.stack, node, false);
+    }
+
+    /// Every link between the bridges and a server, by name.
+    pub(crate) fn links(&self) -> Vec<(&'static str, Vec<&Proxy>)> {
+        vec![
+            ("bridge to outbox", vec![&self.stack.outbox_link]),
+            ("functions to bridge", vec![&self.stack.bridge_link]),
+            ("bridge to Kafka", self.brokers.iter().map(|b| &b.link).collect()),
+            ("bridge to MongoDB", self.members.iter().map(|m| &m.link).collect()),
+        ]
+    }
+
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.stack.folder().to_owned()
+    }
+
+    /// Waits for a 200; returns after how long.
+    pub(crate) async fn accepts(&self) -> Result<(Duration, String), String> {
+        let began = Instant::now();
+        let (from, to) = names::pair();
+        let key = names::unique("canary");
+        loop {
+            let call = self.stack.client.sending(&from, &to, "a canary").header("idempotency-key", &key);
+            let seen = match call.attempt().await {
+                Ok(answer) if answer.status == 200 => {
+                    return Ok((began.elapsed(), wiber_tests::send::id(&answer.json())));
+                }
+                Ok(answer) => answer.to_string(),
+                Err(error) => error.to_string(),
+            };
+            if began.elapsed() > RECOVERY_MAX {
+                return Err(format!("no message was accepted for {RECOVERY_MAX:?}; last answer: {seen}"));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until a message that is sent now is accepted, then stored.
+    pub(crate) async fn recovers(&self) -> Result<Recovery, String> {
+        let began = Instant::now();
+        let (accepted, id) = self.accepts().await?;
+        self.reaches(&id, "stored", RECOVERY_MAX).await?;
+        Ok(Recovery { accepted, stored: began.elapsed() })
+    }
+
+    /// Waits until a message has a state.
+    pub(crate) async fn reaches(&self, id: &str, state: &str, limit: Duration) -> Result<(), String> {
+        let began = Instant::now();
+        loop {
+            let seen = match self.stack.client.call("GET", &format!("/messages/id/{id}")).attempt().await {
+                Ok(answer) if answer.status == 200 && answer.json()["state"] == state => return Ok(()),
+                Ok(answer) => answer.to_string(),
+                Err(error) => error.to_string(),
+            };
+            if began.elapsed() > limit {
+                return Err(format!("{id} was not {state} within {limit:?}; last answer: {seen}"));
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    }
+
+    /// Undoes what a row that failed may have left behind.
+    pub(crate) async fn heal(&self) -> anyhow::Result<()> {
+        for disk in [&self.outbox_disk, &self.kafka_disk].into_iter().flatten() {
+            disk.clear();
+        }
+        for (_, links) in self.links() {
+            links.into_iter().for_each(Proxy::heal);
+        }
+        for broker in &self.brokers {
+            broker.revive().await?;
+        }
+        for member in &self.members {
+            member.revive().await?;
+        }
+        for node in self.working_bridges().chain([self.host()]) {
+            self.release(node);
+        }
+        Ok(())
+    }
+
+    /// Ends every program.
+    pub(crate) async fn stop(self) {
+        self.supervisor.stop();
+        self.stack.stop().await;
+        for broker in &self.brokers {
+            broker.kafka.kill().await;
+        }
+        for member in &self.members {
+            member.mongo.kill().await;
+        }
+    }
+}
+
+fn mongo_at(shape: Shape, members: &[Member]) -> MongoAt {
+    match shape {
+        Shape::Single => MongoAt {
+            uri: mongo::uri(&members[0].link.address().to_string()),
+            own_uri: mongo::uri(&format!("127.0.0.1:{}", members[0].mongo.port())),
+        },
+        // The set's own addresses are the links.
+        Shape::Three => MongoAt { uri: members[0].mongo.uri(), own_uri: members[0].mongo.uri() },
+    }
+}
