@@ -129,6 +129,11 @@ fn stalled(at: i64, log: Watermarks) -> Verdict {
 }
 
 /// Which records are repeated above, by their outbox.
+///
+/// Limit: what a stale relay appends above `from_offset` (its producer hung through all of the sending again) is taken as
+/// if it were part of the run, and stands before rows that the gap lost and the run brings only behind it. `gap_model`
+/// shows that no other choice of the offset mends that; telling the run's records from others, and reading them first,
+/// would.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Repeats {
     from_offset: HashMap<String, i64>,

@@ -6,8 +6,11 @@
 
 mod client;
 mod committer;
+mod committing;
 mod dead_letter;
 mod gap;
+#[cfg(test)]
+mod gap_model;
 mod gather;
 mod group;
 mod heads;
@@ -23,8 +26,11 @@ mod sequence;
 mod sequence_model;
 mod settings;
 mod settled;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod slot;
 mod survey;
+mod triage;
 mod writer;
 
 use std::sync::Arc;
