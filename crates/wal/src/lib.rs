@@ -2,7 +2,7 @@
 //! commit before the first frame that does not hold, and silently drops the rest: right for a commit that was cut short,
 //! but committed data is lost where the log was damaged or truncated since.
 //!
-//! Entry point: [`check`], to be called while nobody has the database open. Two things tell damage from a commit that was
+//! Entry point: [`check`], to be called while nobody has the database open; [`Guard`] keeps to that within a process. Two things tell damage from a commit that was
 //! cut short: a commit is written only after the one before it was fsynced, so what lies behind a broken commit proves
 //! that this one was whole once; and after the crash of a process (not after a loss of power) the shared-memory file still
 //! says up to where frames were committed. Both rest on `synchronous=FULL`.
@@ -17,6 +17,7 @@ mod tests;
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use index::Index;
 
@@ -27,20 +28,42 @@ const PAGE_BYTES_MAX: usize = 65_536;
 const MAGIC: u32 = 0x377f_0682;
 const VERSION: u32 = 3_007_000;
 
-/// Why a database must not be opened.
+/// Why a database must not be opened, in SQLite's own words for it and then in ours.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Committed data is missing in the log.
-    #[error("the write-ahead log is damaged: {0}")]
+    #[error("database disk image is malformed: the write-ahead log is damaged: {0}")]
     Damaged(String),
     /// The log, or its index, cannot be read.
-    #[error("cannot read {path}")]
+    #[error("unable to open database file: cannot read {path}: {source}")]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
     },
+}
+
+/// Looks at one database's log before a process opens it first. Clones are the same guard.
+#[derive(Debug, Clone, Default)]
+pub struct Guard {
+    is_whole: Arc<Mutex<bool>>,
+}
+
+impl Guard {
+    /// To be called before each opening: does nothing once the log was found whole. One that is not is looked at again
+    /// each time, so that mending it needs no restart.
+    ///
+    /// # Errors
+    /// Those of [`check`].
+    pub fn check(&self, database: &Path) -> Result<(), Error> {
+        let mut is_whole = self.is_whole.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*is_whole {
+            check(database)?;
+            *is_whole = true;
+        }
+        Ok(())
+    }
 }
 
 /// Looks at the log of the database at `database`, if there are both.

@@ -148,6 +148,22 @@ fn a_truncated_log_is_damage() {
 }
 
 #[test]
+fn a_guard_looks_until_the_log_is_whole() {
+    let crashed = Crashed::after(3);
+    let guard = Guard::default();
+    crashed.check(|copy| {
+        let whole = std::fs::read(wal(copy)).unwrap();
+        cut(copy, 1);
+        assert!(guard.check(copy).is_err() && guard.clone().check(copy).is_err());
+        std::fs::write(wal(copy), whole).unwrap();
+        assert!(guard.check(copy).is_ok());
+        // Whoever opened it since may be in the middle of a commit.
+        cut(copy, 1);
+        assert!(guard.clone().check(copy).is_ok());
+    });
+}
+
+#[test]
 fn a_log_beside_no_database_is_none() {
     let crashed = Crashed::after(3);
     let (whole, _) = crashed.check(|copy| {

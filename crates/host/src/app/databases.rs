@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 
@@ -15,25 +14,9 @@ pub(crate) struct Location {
     /// Whether statements may attach other files.
     #[serde(default)]
     pub(crate) allow_attach_file: bool,
-    /// Whether the write-ahead log was found whole, in this process.
+    /// Asked before each opening, since SQLite would silently drop committed data behind a damage in its log.
     #[serde(skip)]
-    is_whole: Arc<Mutex<bool>>,
-}
-
-impl Location {
-    /// Looks at the file's write-ahead log before the first connection: SQLite would silently drop committed data behind
-    /// damage. A log that is not whole is looked at again each time, so that mending it needs no restart.
-    ///
-    /// # Errors
-    /// [`wiber_wal::Error`].
-    pub(crate) fn check(&self) -> Result<(), wiber_wal::Error> {
-        let mut is_whole = self.is_whole.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(path), false) = (&self.path, *is_whole) {
-            wiber_wal::check(path)?;
-            *is_whole = true;
-        }
-        Ok(())
-    }
+    pub(crate) log: wiber_wal::Guard,
 }
 
 #[derive(Deserialize)]

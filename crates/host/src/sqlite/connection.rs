@@ -75,14 +75,11 @@ impl Connection {
 }
 
 fn open(location: &Location) -> Result<Sqlite, String> {
-    location.check().map_err(|error| {
-        tracing::error!(database = ?location.path, error = &error as &dyn std::error::Error, "database refused");
-        // In SQLite's own words, which components know.
-        match error {
-            wiber_wal::Error::Damaged(_) => format!("database disk image is malformed: {error}"),
-            wiber_wal::Error::Unreadable { .. } => format!("unable to open database file: {error}"),
-        }
-    })?;
+    let refused = |error: wiber_wal::Error| {
+        tracing::error!(database = ?location.path, %error, "database refused");
+        error.to_string()
+    };
+    location.path.as_deref().map_or(Ok(()), |path| location.log.check(path)).map_err(refused)?;
     connect(location).map_err(|error| error.to_string())
 }
 
