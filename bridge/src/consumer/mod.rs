@@ -6,7 +6,6 @@
 
 mod client;
 mod committer;
-mod committing;
 mod dead_letter;
 mod gap;
 #[cfg(test)]
@@ -26,11 +25,8 @@ mod sequence;
 mod sequence_model;
 mod settings;
 mod settled;
-#[cfg(test)]
-pub(crate) mod simulated;
 mod slot;
 mod survey;
-mod triage;
 mod writer;
 
 use std::sync::Arc;
