@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use futures::{StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
-use wiber_model::record::{Decoded, Poison};
+use wiber_model::record::Poison;
 
 use super::dead_letter::{self, DeadLetters, Verdict};
 use super::gap::Repeats;
@@ -18,9 +18,8 @@ use super::incarnation::Incarnation;
 use super::offsets::Offsets;
 use super::record::Record;
 use super::retry::{Retry, Stopped};
-use super::sequence::{Batch, Fate};
-use super::settled::Settled;
-use super::writer;
+use super::sequence::Batch;
+use super::{triage, writer};
 use crate::clock::unix_ms;
 use crate::store::{Known, Store};
 use crate::telemetry::{Metrics, Operation, Stage};
@@ -157,22 +156,20 @@ impl Task {
     }
 
     async fn settle(&mut self, records: &[Record]) -> Result<(), Stopped> {
-        let (mut poisoned, mut messages) = (Vec::new(), Vec::new());
-        for record in records {
-            match &record.decoded {
-                _ if self.repeats.covers(record.trace.source.as_deref(), record.offset) => {
-                    self.offsets.confirm(record.offset);
-                }
-                Decoded::Message(_) => messages.push(record),
-                Decoded::Poison(reason, detail) => {
-                    poisoned.push((record, Verdict { reason: *reason, detail: detail.clone() }));
-                }
-                // Gathering stops before such a record.
-                Decoded::UnknownVersion(_) => return Err(Stopped),
-            }
+        let arrived = triage::arrived(records, &self.repeats);
+        self.confirm(arrived.repeated_later);
+        if arrived.has_unknown_version {
+            // Gathering stops before such a record.
+            return Err(Stopped);
         }
-        self.bury(poisoned).await?;
-        self.store(&messages).await
+        self.bury(arrived.poisoned).await?;
+        self.store(&arrived.messages).await
+    }
+
+    fn confirm(&mut self, records: Vec<&Record>) {
+        for record in records {
+            self.offsets.confirm(record.offset);
+        }
     }
 
     /// Stores the messages and buries those that conflict with a stored one.
@@ -186,29 +183,13 @@ impl Task {
         let mut met = Known::new();
         let (heads, shared, stop) = (&mut self.heads, &self.shared, &self.stop);
         let written = writer::write(&mut batch, records, &mut met, heads, shared, self.partition, stop).await;
-        let settled = Settled::new(records, &batch, &met);
-        let (mut conflicts, mut unsettled) = (Vec::new(), Vec::new());
-        let mut repeats = 0;
-        for (record, fate) in records.iter().zip(batch.fates()) {
-            match fate {
-                Fate::Open => {}
-                Fate::Stored => self.offsets.confirm(record.offset),
-                Fate::Repeat => {
-                    repeats += 1;
-                    if settled.covers(record) {
-                        self.offsets.confirm(record.offset);
-                    } else {
-                        unsettled.push(*record);
-                    }
-                }
-                Fate::Conflict => conflicts.push((*record, conflict())),
-            }
-        }
-        self.replaying = repeats * 2 > records.len();
-        self.shared.metrics.messages_repeated_total.inc_by(u64::try_from(repeats).unwrap_or(0));
+        let fated = triage::fated(records, &batch, &met);
+        self.confirm(fated.confirmed);
+        self.replaying = fated.repeats * 2 > records.len();
+        self.shared.metrics.messages_repeated_total.inc_by(u64::try_from(fated.repeats).unwrap_or(0));
         written?;
-        self.add_origins(&unsettled).await?;
-        self.bury(conflicts).await
+        self.add_origins(&fated.unnoted).await?;
+        self.bury(fated.conflicts).await
     }
 
     /// Lets rows be freed whose messages were stored from other records.
@@ -244,10 +225,6 @@ async fn add_origin(shared: &Shared, stop: &CancellationToken, record: &Record) 
     let (Some(message), Some(origin)) = (record.message(), record.trace.origin()) else { return Ok(()) };
     let mut add = Retry::new(Operation::Store, &shared.metrics, stop);
     add.until_ok("noting a row", || shared.store.add_origin(&message.message_id, &origin)).await
-}
-
-fn conflict() -> Verdict {
-    Verdict { reason: Poison::Conflict, detail: "another message with this id is stored".to_owned() }
 }
 
 async fn bury_one(

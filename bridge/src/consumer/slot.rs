@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::committing::Committing;
 use super::gap::{Trouble, View};
 use super::partition::Progress;
 use crate::kafka::Watermarks;
@@ -38,9 +39,7 @@ pub(super) struct Reading {
     pub(super) progress: Arc<Progress>,
     pub(super) stop: CancellationToken,
     pub(super) task: tokio::task::AbortHandle,
-    /// The offset that was last sent for commit, and the one last acknowledged.
-    pub(super) sent: i64,
-    pub(super) acknowledged: i64,
+    pub(super) committing: Committing,
     /// Where the position stood still before waiting records, and since when.
     pub(super) behind: Option<(i64, Instant)>,
 }
@@ -103,8 +102,7 @@ mod tests {
             progress: Arc::new(Progress::new(position)),
             stop: CancellationToken::new(),
             task: runtime.spawn(async {}).abort_handle(),
-            sent: position,
-            acknowledged: position,
+            committing: Committing::new(position),
             behind: None,
         }
     }

@@ -8,11 +8,10 @@ use tokio_util::sync::CancellationToken;
 use wiber_model::outbox::Which;
 
 use super::chores::Chore;
-use super::gaps::waiting_for;
-use super::lease::Held;
+use super::course::{After, Course};
+use super::tenure::Held;
 use super::run::{self, Run};
 use super::send_again::SendAgain;
-use super::session::End;
 use super::source::Source;
 use super::{Error, Limits};
 use crate::backoff::Backoff;
@@ -43,15 +42,6 @@ pub(super) struct Drain {
     pub(super) limits: Limits,
 }
 
-/// What must be sent again, and for which gaps.
-#[derive(Debug, Default)]
-struct Again {
-    /// Rows were forgotten.
-    requested: bool,
-    /// Gaps served by this process: partition and epoch.
-    done: Vec<(i32, i64)>,
-}
-
 impl Drain {
     /// Drains until shutdown.
     ///
@@ -59,7 +49,7 @@ impl Drain {
     /// Only what waiting cannot heal.
     pub(super) async fn run(mut self, shutdown: &CancellationToken) -> Result<(), Error> {
         let mut backoff = Backoff::for_servers();
-        let mut again = Again::default();
+        let mut course = Course::default();
         let mut topics_verified = false;
         while let Some(outbox_id) = self.lease(shutdown).await {
             self.compare(&outbox_id, shutdown).await;
@@ -68,7 +58,7 @@ impl Drain {
                 // Waiting for Kafka may have taken longer than the lease.
                 continue;
             }
-            let gaps = waiting_for(self.source.url(), &self.gaps.borrow_and_update(), &again.done);
+            let gaps = course.waiting(self.source.url(), &self.gaps.borrow_and_update());
             let resends = match shutdown.run_until_cancelled(self.starts(&outbox_id, gaps)).await {
                 None => break,
                 Some(Ok(resends)) => resends,
@@ -78,9 +68,9 @@ impl Drain {
                     continue;
                 }
             };
-            let which = if resends.is_empty() && !again.requested { Which::Unpublished } else { Which::Unsettled };
+            let which = course.which(!resends.is_empty());
             self.send_again.set_under_way(which == Which::Unsettled);
-            let outcome = match Run::new(&mut self, outbox_id, which, &again.done) {
+            let outcome = match Run::new(&mut self, outbox_id, which, &course) {
                 Ok(run) => run.run(shutdown).await,
                 Err(error) if error.is_permanent() => return Err(error.into()),
                 Err(error) => {
@@ -92,20 +82,17 @@ impl Drain {
             if outcome.progressed {
                 backoff.reset();
             }
-            match outcome.end {
-                None => {
-                    again.requested = false;
+            match course.ended(outcome.end, outcome.send_again) {
+                After::Record => {
                     self.send_again.set_under_way(false);
-                    shutdown.run_until_cancelled(self.record(resends, &mut again)).await;
+                    shutdown.run_until_cancelled(self.record(resends, &mut course)).await;
                 }
-                Some(End::Resend) => again.requested |= outcome.send_again,
-                Some(End::Shutdown) => {}
-                Some(End::LeaseLost | End::Replaced) => {
+                After::Next => {}
+                After::Pause => {
                     backoff.wait(shutdown).await;
                 }
-                Some(End::Failed) => {
+                After::Verify => {
                     self.metrics.count_retry(Operation::Produce);
-                    // A topic that was deleted makes rows fail too.
                     topics_verified = false;
                     backoff.wait(shutdown).await;
                 }
@@ -160,7 +147,7 @@ impl Drain {
         self.board.set_note(run::note(url), text);
     }
 
-    async fn record(&self, resends: Vec<(Gap, Resent)>, again: &mut Again) {
+    async fn record(&self, resends: Vec<(Gap, Resent)>, course: &mut Course) {
         for (gap, resent) in resends {
             tracing::info!(
                 outbox = self.source.url(),
@@ -168,7 +155,7 @@ impl Drain {
                 offset = resent.from_offset,
                 "all unsettled rows were sent again for a log gap"
             );
-            again.done.push((gap.partition, gap.epoch));
+            course.served(&gap);
             // The receiver ends after this task.
             let _ = self.tell.send(Chore::Resent { gap: Box::new(gap), resent }).await;
         }

@@ -1,8 +1,6 @@
 //! The end of a session: what is in flight is waited for as long as that makes sense, then given up, which costs
 //! duplicates only; what Kafka acknowledged is marked.
 
-use std::time::Duration;
-
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use wiber_model::outbox::ROWS_MAX;
@@ -10,9 +8,6 @@ use wiber_model::outbox::ROWS_MAX;
 use super::run::{LOOK_INTERVAL, Outcome, Run};
 use super::session::End;
 use crate::report::Chain;
-
-/// How long reports are waited for when another relay may be at work already.
-const LEASE_LOST_LIMIT: Duration = Duration::from_secs(5);
 
 impl Run<'_> {
     /// Ends the session and its producer.
@@ -42,7 +37,7 @@ impl Run<'_> {
             if self.session.ending() != end {
                 (end, since) = (self.session.ending(), Instant::now());
             }
-            let limit = end.and_then(|end| self.limit(end));
+            let limit = end.and_then(|end| end.patience(self.drain.limits.flush));
             tokio::select! {
                 biased;
                 Some(report) = self.reports.recv() => self.take_reports(report),
@@ -52,16 +47,6 @@ impl Run<'_> {
                 _ = look_due.tick() => self.look_at_producer(),
                 () = tokio::time::sleep_until(since + limit.unwrap_or_default()), if limit.is_some() => return,
             }
-        }
-    }
-
-    /// How long what is in flight may take. A resend has no limit: where it begins must lie above all that came before.
-    fn limit(&self, end: End) -> Option<Duration> {
-        match end {
-            End::Resend => None,
-            End::Shutdown => Some(self.drain.limits.flush),
-            End::LeaseLost | End::Replaced => Some(LEASE_LOST_LIMIT),
-            End::Failed => Some(Duration::ZERO),
         }
     }
 

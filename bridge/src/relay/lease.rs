@@ -7,21 +7,10 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::source::{self, Error, Source};
+use super::tenure::{Answer, Held, NextCall, TTL};
 use crate::report::Chain;
 use crate::status::Board;
 use crate::telemetry::{Metrics, Operation};
-
-/// How long the outbox keeps the lease for a relay that says nothing more.
-const TTL: Duration = Duration::from_secs(5);
-/// A third of it, so that two renewals may fail.
-const RENEWAL: Duration = Duration::from_millis(1_666);
-
-/// Whether the lease is held, and of which outbox file.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Held {
-    /// The outbox's id while the lease is held.
-    pub(super) outbox_id: Option<String>,
-}
 
 /// A name for this process that no other has, even after a restart: a new process must not act on what an old one of
 /// the same name left in flight.
@@ -62,40 +51,44 @@ impl Keeper {
         let note = format!("outbox-{}", self.source.url());
         let mut backoff = source::backoff();
         loop {
-            match self.source.lease(TTL).await {
-                Ok(answer) => {
-                    self.board.clear_note(&note);
+            match self.call(&note).await {
+                NextCall::Renew(wait) => {
                     backoff.reset();
-                    show(&self.source, &self.held, Some(answer.outbox_id));
                     // Rung or not, it is renewed next.
-                    let _ = tokio::time::timeout(RENEWAL, self.renew.notified()).await;
+                    let _ = tokio::time::timeout(wait, self.renew.notified()).await;
                 }
-                Err(error) => {
-                    note_error(&self.source, &self.board, &note, &error);
-                    self.metrics.count_retry(Operation::Outbox);
-                    // An outbox that does not answer lets no other relay read either; whatever this one still has in
-                    // flight makes duplicates at most. Only another holder ends a session.
-                    if matches!(error, Error::LeaseHeld { .. }) {
-                        show(&self.source, &self.held, None);
-                    }
-                    tokio::time::sleep(backoff.next_wait()).await;
-                }
+                NextCall::Retry => tokio::time::sleep(backoff.next_wait()).await,
             }
         }
     }
+
+    async fn call(&self, note: &str) -> NextCall {
+        let answer = match self.source.lease(TTL).await {
+            Ok(answer) => {
+                self.board.clear_note(note);
+                Answer::Granted(answer.outbox_id)
+            }
+            Err(error) => {
+                note_error(&self.source, &self.board, note, &error);
+                self.metrics.count_retry(Operation::Outbox);
+                if matches!(error, Error::LeaseHeld { .. }) { Answer::HeldByAnother } else { Answer::Silence }
+            }
+        };
+        let mut held = self.held.borrow().clone();
+        let next = held.answered(answer);
+        show(&self.source, &self.held, held);
+        next
+    }
 }
 
-fn show(source: &Source, held: &watch::Sender<Held>, outbox_id: Option<String>) {
-    held.send_if_modified(|now| {
-        let changed = now.outbox_id != outbox_id;
+fn show(source: &Source, shown: &watch::Sender<Held>, held: Held) {
+    shown.send_if_modified(|now| {
+        let changed = *now != held;
         if changed {
-            tracing::info!(
-                outbox = source.url(),
-                outbox_id,
-                "{}",
-                if outbox_id.is_some() { "lease taken" } else { "lease lost" }
-            );
-            now.outbox_id = outbox_id;
+            let outbox_id = held.outbox_id.as_deref();
+            let what = if outbox_id.is_some() { "lease taken" } else { "lease lost" };
+            tracing::info!(outbox = source.url(), outbox_id, "{what}");
+            *now = held;
         }
         changed
     });

@@ -4,6 +4,7 @@
 //! knows the outbox by its HTTP protocol and MongoDB by what the store answers; it decides nothing about messages.
 
 mod chores;
+mod course;
 mod drain;
 mod ending;
 mod forgotten;
@@ -20,9 +21,13 @@ mod session;
 #[cfg(test)]
 mod session_model;
 mod settle;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod source;
 mod statistics;
+mod tenure;
 mod view;
+mod walk;
 
 pub use view::{View, ViewError};
 

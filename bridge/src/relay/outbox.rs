@@ -8,10 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::drain::Drain;
 use super::identity::Identity;
-use super::lease::{Held, Keeper};
+use super::lease::Keeper;
 use super::send_again::SendAgain;
 use super::settle::Settle;
 use super::source::Source;
+use super::tenure::Held;
 use super::{Error, Parts, chores, statistics};
 use crate::store::Gap;
 

@@ -10,8 +10,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use wiber_model::outbox::{Changed, PublishedRow, ROWS_MAX, ReadAnswer, Which};
 
+use super::course::Course;
 use super::drain::Drain;
-use super::gaps::waiting_for;
 use super::producer::{HandOver, Producer, QUEUE_FULL_WAIT, Report};
 use super::record::{self, Outgoing};
 use super::session::{End, Read, Session, Unsent};
@@ -49,7 +49,7 @@ pub(super) struct Run<'a> {
     pub(super) producer: Option<Producer>,
     pub(super) reports: UnboundedReceiver<Report>,
     pub(super) outbox_id: String,
-    served_gaps: &'a [(i32, i64)],
+    course: &'a Course,
     queue_is_full: bool,
     /// Whether a report came since the last look at the producer.
     heard: bool,
@@ -68,7 +68,7 @@ impl<'a> Run<'a> {
         drain: &'a mut Drain,
         outbox_id: String,
         which: Which,
-        served_gaps: &'a [(i32, i64)],
+        course: &'a Course,
     ) -> Result<Self, kafka::Error> {
         let (producer, reports) = Producer::new(drain.inspector.settings())?;
         tracing::info!(outbox = drain.source.url(), outbox_id, ?which, "session begins");
@@ -78,7 +78,7 @@ impl<'a> Run<'a> {
             producer: Some(producer),
             reports,
             outbox_id,
-            served_gaps,
+            course,
             queue_is_full: false,
             heard: false,
             silence: Outage::default(),
@@ -196,7 +196,7 @@ impl<'a> Run<'a> {
     }
 
     fn look_at_gaps(&mut self) {
-        let waiting = waiting_for(self.drain.source.url(), &self.drain.gaps.borrow_and_update(), self.served_gaps);
+        let waiting = self.course.waiting(self.drain.source.url(), &self.drain.gaps.borrow_and_update());
         if !waiting.is_empty() {
             self.session.end(End::Resend);
         }

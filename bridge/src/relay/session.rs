@@ -8,12 +8,16 @@
 //! Everything else (lost reports, lost marks, crashes) only makes duplicates.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use wiber_model::MessageId;
 use wiber_model::outbox::{PublishedRow, Which};
 
 /// Most rows in Kafka's hands or acknowledged and not yet marked.
 pub(super) const WINDOW_ROWS: usize = 10_000;
+
+/// How long reports are waited for when another relay may be at work already.
+const LEASE_LOST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A row on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +48,19 @@ pub(super) enum End {
     Replaced,
     /// Kafka did not take a row.
     Failed,
+}
+
+impl End {
+    /// How long what is in flight may take; `flush` when the process ends. A resend has no limit: where it begins must lie
+    /// above all that came before.
+    pub(super) fn patience(self, flush: Duration) -> Option<Duration> {
+        match self {
+            Self::Resend => None,
+            Self::Shutdown => Some(flush),
+            Self::LeaseLost | Self::Replaced => Some(LEASE_LOST_PATIENCE),
+            Self::Failed => Some(Duration::ZERO),
+        }
+    }
 }
 
 /// What to read next.

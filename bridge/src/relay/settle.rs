@@ -1,17 +1,17 @@
 //! Frees the rows whose messages are stored or dead-lettered, as MongoDB's majority says.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use wiber_model::outbox::{ROWS_MAX, RowRef, UnsettledAnswer, UnsettledRow};
+use wiber_model::outbox::{ROWS_MAX, RowRef, UnsettledAnswer};
 
 use super::forgotten::Forgotten;
-use super::lease::Held;
 use super::send_again::SendAgain;
 use super::source::{self, Source};
+use super::tenure::Held;
+use super::walk::{Page, Walk};
 use crate::backoff::Backoff;
 use crate::kafka::lag::Lag;
 use crate::report::Chain;
@@ -45,15 +45,6 @@ enum Error {
     Outbox(#[from] source::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
-}
-
-/// What one page brought.
-struct Page {
-    rows: usize,
-    settled: usize,
-    next_after: i64,
-    /// Of each partition.
-    lowest_unsettled: BTreeMap<i32, UnsettledRow>,
 }
 
 impl Settle {
@@ -110,27 +101,19 @@ impl Settle {
     async fn round(&self, forgotten: &mut Forgotten) -> Result<(usize, usize), Error> {
         // Measured before the rows are asked for: what the group had passed then is settled by now, if it ever will be.
         let lag = self.lag.borrow().clone();
-        let (mut rows, mut settled, mut after) = (0, 0, 0);
-        let mut lowest = BTreeMap::new();
+        let mut walk = Walk::default();
         loop {
-            let page = self.page(after).await?;
-            rows += page.rows;
-            settled += page.settled;
-            for (partition, row) in page.lowest_unsettled {
-                lowest.entry(partition).or_insert(row);
-            }
-            after = page.next_after;
-            if page.rows < ROWS_MAX as usize {
+            let page = self.page(&mut walk).await?;
+            if page.is_last {
                 break;
             }
-            // Rows of a partition that stands still must not hide those behind them, nor keep MongoDB busy.
-            if page.settled * 2 < page.rows {
+            if page.is_stuck {
                 tokio::time::sleep(STUCK_PAGE_WAIT).await;
             }
         }
         if self.send_again.is_under_way() {
             forgotten.begin_anew();
-        } else if let Some(position) = lag.and_then(|lag| forgotten.look(&lowest, &lag)) {
+        } else if let Some(position) = lag.and_then(|lag| forgotten.look(&walk.lowest, &lag)) {
             tracing::warn!(
                 outbox = self.source.url(),
                 position,
@@ -138,24 +121,18 @@ impl Settle {
             );
             self.send_again.ask();
         }
-        Ok((rows, settled))
+        Ok((walk.rows, walk.settled))
     }
 
-    async fn page(&self, after: i64) -> Result<Page, Error> {
-        let UnsettledAnswer { outbox_id, rows } = self.source.unsettled(after, ROWS_MAX).await?;
+    async fn page(&self, walk: &mut Walk) -> Result<Page, Error> {
+        let UnsettledAnswer { outbox_id, rows } = self.source.unsettled(walk.after, ROWS_MAX).await?;
         let refs: Vec<RowRef> = rows.iter().cloned().map(RowRef::from).collect();
-        let known = self.store.settled(&outbox_id, &refs).await?;
-        let (count, next_after) = (rows.len(), rows.last().map_or(after, |row| row.position));
-        let (free, kept): (Vec<UnsettledRow>, Vec<UnsettledRow>) =
-            rows.into_iter().partition(|row| known.contains(&row.position));
-        let mut lowest_unsettled = BTreeMap::new();
-        for row in kept {
-            lowest_unsettled.entry(row.partition).or_insert(row);
-        }
-        let page = Page { rows: count, settled: free.len(), next_after, lowest_unsettled };
-        if !free.is_empty() {
-            let changed = self.source.settle(free.into_iter().map(RowRef::from).collect()).await?.changed;
-            self.metrics.observe_batch(Stage::Settle, page.settled);
+        let settled = self.store.settled(&outbox_id, &refs).await?;
+        let mut page = walk.page(rows, &settled);
+        if !page.free.is_empty() {
+            let free = std::mem::take(&mut page.free);
+            self.metrics.observe_batch(Stage::Settle, free.len());
+            let changed = self.source.settle(free).await?.changed;
             self.metrics.messages_settled_total.with_label_values(&[self.source.url()]).inc_by(changed);
         }
         Ok(page)

@@ -22,11 +22,8 @@ impl Group<'_> {
         let mut offsets = Vec::new();
         for (partition, slot) in &mut self.slots {
             if let Some(reading) = slot.reading_mut() {
-                let committable = reading.progress.committable();
-                if committable > reading.sent {
-                    reading.sent = committable;
-                    offsets.push((*partition, committable));
-                }
+                let due = reading.committing.due(reading.progress.committable());
+                offsets.extend(due.map(|offset| (*partition, offset)));
             }
         }
         if !offsets.is_empty() {
@@ -38,8 +35,7 @@ impl Group<'_> {
     pub(super) async fn commit_last(&mut self, partitions: &[i32]) {
         let last = |p: &i32| {
             let reading = self.slots.get(p)?.reading()?;
-            let committable = reading.progress.committable();
-            (committable > reading.acknowledged).then_some((*p, committable))
+            Some((*p, reading.committing.last(reading.progress.committable())?))
         };
         let offsets: Vec<(i32, i64)> = partitions.iter().filter_map(last).collect();
         if let Err(error) = self.commit_and_wait(&offsets).await {
@@ -83,7 +79,7 @@ impl Group<'_> {
         }
         for (partition, offset) in &committed.offsets {
             if let Some(reading) = self.slots.get_mut(partition).and_then(Slot::reading_mut) {
-                reading.acknowledged = reading.acknowledged.max(*offset);
+                reading.committing.acknowledged(*offset);
             }
         }
     }
@@ -98,7 +94,7 @@ impl Group<'_> {
     fn send_again(&mut self, offsets: &[(i32, i64)]) {
         for (partition, _) in offsets {
             if let Some(reading) = self.slots.get_mut(partition).and_then(Slot::reading_mut) {
-                reading.sent = reading.acknowledged;
+                reading.committing.refused();
             }
         }
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::super::client::MADE_ANEW;
+use super::super::committing::Committing;
 use super::super::gap::{Repeats, Verdict};
 use super::super::gather::Stop;
 use super::super::partition::{Progress, Source, Task};
@@ -147,7 +148,7 @@ impl Group<'_> {
         let source = Source { queue, start: at, incarnation: Arc::clone(self.client.incarnation()) };
         let task = Task::new(self.shared.clone(), partition, source, repeats, Arc::clone(&progress), stop.clone());
         let task = self.tasks.spawn(async move { (partition, generation, task.run().await) });
-        let reading = Reading { progress, stop, task, sent: at, acknowledged: at, behind: None };
+        let reading = Reading { progress, stop, task, committing: Committing::new(at), behind: None };
         self.slots.insert(partition, Slot { generation, state: State::Reading(reading) });
     }
 
@@ -176,8 +177,8 @@ impl Group<'_> {
         let Some(slot) = self.slots.get(&partition).filter(|s| s.generation == generation) else { return };
         let Some(reading) = slot.reading() else { return };
         let reached = reading.progress.committable();
-        if reached > reading.acknowledged {
-            self.request(vec![(partition, reached)]);
+        if let Some(last) = reading.committing.last(reached) {
+            self.request(vec![(partition, last)]);
         }
         self.client.give_up(&[partition]);
         let topic = &self.shared.topic;

@@ -1,0 +1,78 @@
+//! What becomes of the records of a batch, before the store is asked and after it has spoken. Pure.
+
+use wiber_model::record::{Decoded, Poison};
+
+use super::dead_letter::Verdict;
+use super::gap::Repeats;
+use super::record::Record;
+use super::sequence::{Batch, Fate};
+use super::settled::Settled;
+use crate::store::Known;
+
+/// Records as they arrive, by what is to be done about them.
+#[derive(Debug, Default)]
+pub(super) struct Arrived<'a> {
+    /// Nothing: their outbox repeats them later, in order with what was lost.
+    pub(super) repeated_later: Vec<&'a Record>,
+    /// They can never be stored.
+    pub(super) poisoned: Vec<(&'a Record, Verdict)>,
+    /// They are messages.
+    pub(super) messages: Vec<&'a Record>,
+    /// One has a version that this program does not know: nothing from it on may be confirmed.
+    pub(super) has_unknown_version: bool,
+}
+
+/// Sorts records that have arrived.
+pub(super) fn arrived<'a>(records: &'a [Record], repeats: &Repeats) -> Arrived<'a> {
+    let mut sorted = Arrived::default();
+    for record in records {
+        match &record.decoded {
+            _ if repeats.covers(record.trace.source.as_deref(), record.offset) => sorted.repeated_later.push(record),
+            Decoded::Message(_) => sorted.messages.push(record),
+            Decoded::Poison(reason, detail) => {
+                sorted.poisoned.push((record, Verdict { reason: *reason, detail: detail.clone() }));
+            }
+            Decoded::UnknownVersion(_) => {
+                sorted.has_unknown_version = true;
+                break;
+            }
+        }
+    }
+    sorted
+}
+
+/// Messages whose fates a batch has found, by what is left to do. Those that are in none of these have no fate yet.
+#[derive(Debug, Default)]
+pub(super) struct Fated<'a> {
+    /// Nothing: their offsets may be confirmed.
+    pub(super) confirmed: Vec<&'a Record>,
+    /// Stored from another record: their rows must be noted there before they are confirmed.
+    pub(super) unnoted: Vec<&'a Record>,
+    /// To be dead-lettered.
+    pub(super) conflicts: Vec<(&'a Record, Verdict)>,
+    /// How many were stored before.
+    pub(super) repeats: usize,
+}
+
+/// Sorts the messages of a batch, in its order; `met` is what was found stored.
+pub(super) fn fated<'a>(records: &[&'a Record], batch: &Batch, met: &Known) -> Fated<'a> {
+    let settled = Settled::new(records, batch, met);
+    let mut sorted = Fated::default();
+    for (record, fate) in records.iter().zip(batch.fates()) {
+        match fate {
+            Fate::Open => {}
+            Fate::Stored => sorted.confirmed.push(record),
+            Fate::Repeat => {
+                sorted.repeats += 1;
+                let list = if settled.covers(record) { &mut sorted.confirmed } else { &mut sorted.unnoted };
+                list.push(record);
+            }
+            Fate::Conflict => sorted.conflicts.push((record, conflict())),
+        }
+    }
+    sorted
+}
+
+fn conflict() -> Verdict {
+    Verdict { reason: Poison::Conflict, detail: "another message with this id is stored".to_owned() }
+}
