@@ -26,6 +26,7 @@ mod start;
 mod tokens;
 mod topics;
 mod two_bridges;
+mod wiber;
 
 use std::process::ExitCode;
 
@@ -84,6 +85,7 @@ fn promises() -> Vec<Trial> {
         outbox_log::tests(),
         tokens::tests(),
         topics::tests(),
+        wiber::tests(),
         on_each_host(cors::tests),
         on_each_host(message_path::tests),
     ];

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Names another folder with `wiber-host` and `wiber-bridge`.
+/// Names another folder with `wiber-host`, `wiber-bridge` and `wiber`.
 const BIN_DIR: &str = "WIBER_BIN_DIR";
 
 /// The repository's root.

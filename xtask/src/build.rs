@@ -50,12 +50,13 @@ pub(crate) async fn functions(repository: &Repository, progress: &Progress) -> a
     Ok(())
 }
 
-/// Builds the host and the bridge, with the features that they have when all packages are tested: cargo then compiles
-/// their dependencies once for both.
+/// Builds the host, the bridge and the command, with the features that they have when all packages are tested: cargo then compiles
+/// their dependencies once for all.
 pub(crate) async fn programs(repository: &Repository, progress: &Progress) -> anyhow::Result<()> {
     needs::native()?;
     let task = progress.task("Building host and bridge");
-    cargo::watched(repository.root(), &task, &["build", "--bin=wiber-host", "--bin=wiber-bridge"]).await?;
+    let programs = ["build", "--bin=wiber-host", "--bin=wiber-bridge", "--bin=wiber"];
+    cargo::watched(repository.root(), &task, &programs).await?;
     task.done("development profile");
     Ok(())
 }

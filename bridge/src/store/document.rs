@@ -48,7 +48,7 @@ pub struct Origin {
 }
 
 /// A place in Kafka's log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Place {
     /// The topic.
     pub topic: String,

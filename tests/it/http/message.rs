@@ -26,6 +26,12 @@ async fn a_message_is_known_from_its_200_on(site: Site) {
         reached = place;
         let expected = if place == 2 { shape::at_place(&message, 1) } else { message.clone() };
         assert_eq!(shape::without_ledger(&answer), expected);
+        let hops = answer["ledger"].as_array().expect("an array").iter().map(|hop| &hop["hop"]).collect::<Vec<_>>();
+        assert_eq!(hops, STATES[..=place].iter().collect::<Vec<_>>(), "{answer}");
+        assert_eq!(answer["ledger"][0]["at"], message["createdAt"], "{answer}");
+        assert!(answer["ledger"][0]["outbox"]["id"].is_string() && answer["ledger"][0]["outbox"]["position"].is_i64());
+        assert!(place == 0 || answer["ledger"][1]["offset"].is_i64() && answer["ledger"][1]["partition"].is_i64());
+        assert!(place < 2 || answer["ledger"][2]["seq"] == 1, "{answer}");
         if place == 2 { Ok(()) } else { Err(answer.to_string()) }
     })
     .await;

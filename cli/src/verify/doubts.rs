@@ -1,0 +1,182 @@
+//! Messages that were accepted and not found in MongoDB: stored meanwhile, dead-lettered, on their way, or missing.
+
+use std::collections::{HashMap, HashSet};
+
+use wiber_bridge::store::{self, Found, IDS_MAX, Letter, LetterFilter};
+
+use super::Context;
+use super::content::{Id, contradiction, digest};
+use super::findings::{Findings, Kind};
+use super::outboxes::{Held, Rows};
+use super::published::{Entry, Odd, Published};
+use crate::when;
+
+/// What came of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Doubts {
+    /// Stored by now.
+    pub(super) stored: u64,
+    /// Accounted for by a dead letter that waits.
+    pub(super) dead_lettered: u64,
+    /// On their way.
+    pub(super) in_flight: u64,
+    /// Accepted and not yet in the topic.
+    pub(super) unpublished: u64,
+}
+
+/// Every dead letter by its id.
+type Letters = HashMap<String, Letter>;
+
+/// Judges every message that is in an outbox or in the topic and was not found in MongoDB.
+pub(super) async fn resolve(
+    context: &Context<'_>,
+    published: &Published,
+    rows: &Rows,
+    findings: &mut Findings,
+) -> Result<Doubts, store::Error> {
+    let mut doubts = Doubts::default();
+    let mut letters = Letters::new();
+    let mut all = context.store.letters(&LetterFilter { replayed_too: true, ..LetterFilter::default() }).await?;
+    while let Some(letter) = all.next().await? {
+        letters.insert(letter.id.clone(), letter);
+    }
+    let open: Vec<&Entry> = published.not_stored().collect();
+    for some in open.chunks(IDS_MAX) {
+        let now = look_up(context, some.iter().map(|entry| entry.id)).await?;
+        for entry in some {
+            judge(context, entry, published, &now, &letters, rows, findings, &mut doubts);
+        }
+    }
+    let waiting: Vec<(&Id, &Held)> = rows.iter().filter(|(id, _)| published.variants(**id).is_empty()).collect();
+    for some in waiting.chunks(IDS_MAX) {
+        let now = look_up(context, some.iter().map(|(id, _)| **id)).await?;
+        // What is known by now was published after the topic was read.
+        for (id, held) in some.iter().filter(|(id, _)| !now.contains_key(*id)) {
+            doubts.unpublished += 1;
+            judge_row(context, **id, held, findings, &mut doubts);
+        }
+    }
+    for odd in &published.odd {
+        judge_odd(context, odd, &letters, findings, &mut doubts);
+    }
+    Ok(doubts)
+}
+
+async fn look_up(context: &Context<'_>, ids: impl Iterator<Item = Id>) -> Result<HashMap<Id, Found>, store::Error> {
+    let ids: HashSet<Id> = ids.collect();
+    let texts: HashMap<String, Id> = ids.into_iter().map(|id| (id.message_id().into(), id)).collect();
+    let asked: Vec<&str> = texts.keys().map(String::as_str).collect();
+    let found = context.store.look_up(&asked).await?;
+    let text = |found: &Found| match found {
+        Found::Message(document) => document.id.as_str().to_owned(),
+        Found::Odd { id, .. } => id.clone(),
+    };
+    Ok(found.into_iter().filter_map(|found| Some((*texts.get(&text(&found))?, found))).collect())
+}
+
+#[allow(clippy::too_many_arguments, reason = "all that is known of a message")]
+fn judge(
+    context: &Context<'_>,
+    entry: &Entry,
+    published: &Published,
+    now: &HashMap<Id, Found>,
+    letters: &Letters,
+    rows: &Rows,
+    findings: &mut Findings,
+    doubts: &mut Doubts,
+) {
+    let id = entry.id.message_id();
+    let at = entry.place.text(context.topic.name());
+    if let Some(found) = now.get(&entry.id) {
+        let content = match found {
+            Found::Message(document) => {
+                if let Some(problem) = contradiction(document) {
+                    findings.add(Kind::Altered, id.as_str(), problem);
+                }
+                Some(digest(&document.clone().into_stored().message))
+            }
+            Found::Odd { .. } => None,
+        };
+        let is_other = content.is_some_and(|content| {
+            content != entry.digest
+                && published.variants(entry.id).any(|index| published.entry(index).digest == content)
+        });
+        match (content, letters.get(&at)) {
+            (Some(content), _) if content == entry.digest => doubts.stored += 1,
+            (_, Some(letter)) if is_other => doubts.dead_lettered += u64::from(letter.replayed_at.is_none()),
+            _ if is_other => {
+                let problem =
+                    format!("another content is stored under its id, and its record at {at} is not dead-lettered");
+                late(context, id.as_str(), entry.id.millis(), problem, findings, doubts);
+            }
+            _ => findings.add(Kind::Altered, id.as_str(), "its content in MongoDB is not that of its record"),
+        }
+        return;
+    }
+    if let Some(letter) = letters.get(id.as_str()) {
+        match letter.replayed_at {
+            None => doubts.dead_lettered += 1,
+            Some(replayed) => {
+                late(
+                    context,
+                    id.as_str(),
+                    replayed,
+                    format!("replayed from the dead letters, now at {at}, not stored"),
+                    findings,
+                    doubts,
+                );
+            }
+        }
+        return;
+    }
+    match rows.get(&entry.id) {
+        Some(held) => {
+            if held.digest != entry.digest {
+                findings.add(Kind::Altered, id.as_str(), format!("its record at {at} is not what its outbox holds"));
+            }
+            let age = when::age(context.now_ms - held.accepted_at);
+            let problem = format!("accepted {age} ago by {}, published at {at}, not stored", held.outbox);
+            late(context, id.as_str(), held.accepted_at, problem, findings, doubts);
+        }
+        None if entry.place.is_from_outbox() => {
+            let problem = format!("published at {at}, not stored, and no longer in its outbox");
+            findings.add(Kind::Missing, id.as_str(), problem);
+        }
+        None => {
+            late(context, id.as_str(), entry.id.millis(), format!("published at {at}, not stored"), findings, doubts);
+        }
+    }
+}
+
+fn judge_row(context: &Context<'_>, id: Id, held: &Held, findings: &mut Findings, doubts: &mut Doubts) {
+    let age = when::age(context.now_ms - held.accepted_at);
+    let published = if held.published { "published, but not in the topic" } else { "not published" };
+    let problem =
+        format!("accepted {age} ago by {} at position {}, {published}, not stored", held.outbox, held.position);
+    late(context, id.message_id().as_str(), held.accepted_at, problem, findings, doubts);
+}
+
+fn judge_odd(context: &Context<'_>, odd: &Odd, letters: &Letters, findings: &mut Findings, doubts: &mut Doubts) {
+    let at = odd.place.text(context.topic.name());
+    let id = odd.id.as_ref().map_or(at.as_str(), |id| id.as_str());
+    let Some(reason) = odd.reason else {
+        let problem = format!("the record at {at} is of a version that is unknown here: its partition waits");
+        return late(context, id, odd.appended_ms, problem, findings, doubts);
+    };
+    match letters.get(id).or_else(|| letters.get(&at)) {
+        Some(letter) => doubts.dead_lettered += u64::from(letter.replayed_at.is_none()),
+        None => {
+            let problem = format!("the record at {at} cannot be stored ({}) and is not dead-lettered", reason.code());
+            late(context, id, odd.appended_ms, problem, findings, doubts);
+        }
+    }
+}
+
+/// On its way, unless it has been for too long.
+fn late(context: &Context<'_>, id: &str, since_ms: i64, problem: String, findings: &mut Findings, doubts: &mut Doubts) {
+    if context.is_fresh(since_ms) {
+        doubts.in_flight += 1;
+    } else {
+        findings.add(Kind::Missing, id, problem);
+    }
+}

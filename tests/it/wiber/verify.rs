@@ -1,0 +1,184 @@
+//! `wiber verify`: silent about a sound system, and not about what was lost, changed or added behind its back.
+
+use libtest_mimic::Trial;
+use mongodb::bson::{Document, doc};
+use serde_json::{Value, json as value};
+use wiber_tests::stack::{Plan, Stack};
+use wiber_tests::{kafka, names, send, tests, wait};
+
+use super::{command, json, run};
+
+pub(super) fn tests() -> Vec<Trial> {
+    tests![
+        a_sound_system_is_clean,
+        what_is_on_its_way_is_not_missing,
+        what_was_changed_in_mongodb_is_found,
+        records_that_are_gone_from_the_topic_are_found,
+        verify_names_what_it_cannot_reach
+    ]
+}
+
+/// Sends so many messages and waits until the last is stored and freed.
+async fn sent(stack: &Stack, from: &str, to: &str, count: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    for n in 0..count {
+        ids.push(send::id(&stack.client.send(from, to, &format!("text {n}")).await));
+    }
+    for id in &ids {
+        stack.client.until_state(id, "stored").await;
+    }
+    settled(stack).await;
+    ids
+}
+
+async fn settled(stack: &Stack) {
+    wait::until("an empty outbox", async || match stack.statistics().await.messages {
+        0 => Ok(()),
+        rows => Err(format!("{rows} rows")),
+    })
+    .await;
+}
+
+fn counts(report: &Value) -> [i64; 9] {
+    let names =
+        ["accepted", "published", "stored", "deadLettered", "inFlight", "missing", "extra", "altered", "misordered"];
+    names.map(|name| report["counts"][name].as_i64().unwrap_or_else(|| panic!("no {name} in {report}")))
+}
+
+/// The findings on `id`: kind and problem.
+fn findings<'a>(report: &'a Value, id: &str) -> Vec<(&'a str, &'a str)> {
+    let all = report["findings"].as_array().expect("an array").iter();
+    let text = |finding: &'a Value, name: &str| finding[name].as_str().unwrap_or_default();
+    all.filter(|finding| finding["id"] == id).map(|f| (text(f, "kind"), text(f, "problem"))).collect()
+}
+
+async fn a_sound_system_is_clean() {
+    let stack = Plan::new("verify").start().await;
+    let (alice, bob) = names::pair();
+    sent(&stack, &alice, &bob, 12).await;
+    sent(&stack, &bob, &bob, 3).await;
+    // A key that is taken takes no position.
+    for _ in 0..3 {
+        let call = stack.client.sending(&bob, &alice, "once").header("idempotency-key", "k");
+        let _ = call.go().await.expect(200);
+    }
+    stack.client.readable(&alice, &bob, 13).await;
+    settled(&stack).await;
+
+    let report = json(&stack, &["verify"], 0).await;
+    assert_eq!(counts(&report), [16, 16, 16, 0, 0, 0, 0, 0, 0], "{report}");
+    assert_eq!((&report["clean"], &report["outboxes"][0]["accepted"]), (&value!(true), &value!(16)), "{report}");
+    let report = json(&stack, &["verify", "--conversation", &bob, &alice, "--from", "-1h"], 0).await;
+    assert_eq!(counts(&report)[..3], [13, 13, 13], "{report}");
+    let report = json(&stack, &["verify", "--from", "-1h", "--to", "now"], 0).await;
+    assert_eq!(counts(&report)[..3], [16, 16, 16], "{report}");
+    let report = json(&stack, &["verify", "--to", "-1h"], 0).await;
+    assert_eq!(counts(&report), [0; 9], "{report}");
+    let (code, out, _) = run(command(&stack, &["verify"])).await;
+    assert!(code == 0 && out.contains("stored                    16") && out.ends_with("no differences\n"), "{out}");
+}
+
+async fn what_is_on_its_way_is_not_missing() {
+    let stack = Plan::new("verify-late").start().await;
+    let (alice, bob) = names::pair();
+    sent(&stack, &alice, &bob, 2).await;
+    stack.bridge().kill().await;
+    let late = send::id(&stack.client.send(&alice, &bob, "late").await);
+    let report = json(&stack, &["verify"], 0).await;
+    assert_eq!(counts(&report), [3, 2, 2, 0, 1, 0, 0, 0, 0], "{report}");
+    let report = json(&stack, &["verify", "--grace", "0s"], 1).await;
+    assert_eq!(counts(&report), [3, 2, 2, 0, 0, 1, 0, 0, 0], "{report}");
+    let found = findings(&report, &late);
+    assert!(found.len() == 1 && found[0].0 == "missing" && found[0].1.contains("not published"), "{report}");
+    // Nothing was disturbed: the bridge goes on where it was.
+    stack.bridge().start();
+    stack.client.until_state(&late, "stored").await;
+    settled(&stack).await;
+    let report = json(&stack, &["verify", "--grace", "0s"], 0).await;
+    assert_eq!(counts(&report)[..3], [3, 3, 3], "{report}");
+}
+
+async fn what_was_changed_in_mongodb_is_found() {
+    let stack = Plan::new("verify-changed").start().await;
+    let (alice, bob) = names::pair();
+    let ids = sent(&stack, &alice, &bob, 8).await;
+    let (carol, dave) = names::pair();
+    let swapped = sent(&stack, &carol, &dave, 3).await;
+    let messages = stack.store.collection("messages");
+    let set = async |id: &str, fields: Document| {
+        let changed = messages.update_one(doc! { "_id": id }, doc! { "$set": fields }).await.expect("MongoDB answers");
+        assert_eq!(changed.modified_count, 1, "{id}");
+    };
+    messages.delete_one(doc! { "_id": &ids[2] }).await.expect("MongoDB answers");
+    set(&ids[4], doc! { "content": "changed" }).await;
+    set(&ids[5], doc! { "conversation": "[\"x\",\"y\"]", "seq": 1_i64 }).await;
+    for (id, seq) in [(&swapped[1], 99_i64), (&swapped[2], 2), (&swapped[1], 3)] {
+        set(id, doc! { "seq": seq }).await;
+    }
+    // One that copies all but its id and its place, and one that nothing but MongoDB would take.
+    let mut added = stack.store.message(&ids[7]).await.expect("it is stored");
+    let by_hand = "msg_1758865780040_00000000000000000001";
+    added.insert("_id", by_hand);
+    added.insert("seq", 9_i64);
+    messages.insert_one(added).await.expect("MongoDB answers");
+    messages.insert_one(doc! { "_id": "a note", "text": "?" }).await.expect("MongoDB answers");
+
+    let report = json(&stack, &["verify"], 1).await;
+    let check = |id: &str, kind: &str, problem: &str| {
+        let found = findings(&report, id);
+        assert!(found.iter().any(|(k, p)| *k == kind && p.contains(problem)), "{id} {kind} {problem}: {report:#}");
+    };
+    check(&ids[2], "missing", "not stored");
+    check(&ids[4], "altered", "content");
+    check(&ids[5], "altered", "conversation");
+    check(&swapped[1], "misordered", "place 3");
+    check(by_hand, "extra", "another record");
+    check("a note", "extra", "shape");
+    let conversation = wiber_model::Conversation::of(&alice, &bob);
+    check(conversation.as_str(), "misordered", "place 3 is held by no document");
+    check(conversation.as_str(), "misordered", "place 6 is held by no document");
+    assert_eq!(counts(&report)[5..], [1, 2, 2, 3], "{report:#}");
+    for sound in [&ids[0], &ids[7], &swapped[0]] {
+        assert!(findings(&report, sound).is_empty(), "{report:#}");
+    }
+    // One conversation by itself: what is no longer in it is found by its id.
+    let report = json(&stack, &["verify", "--conversation", &alice, &bob], 1).await;
+    assert!(findings(&report, &ids[5]).iter().any(|(kind, _)| *kind == "altered"), "{report:#}");
+    assert!(findings(&report, &ids[2]).iter().any(|(kind, _)| *kind == "missing"), "{report:#}");
+}
+
+async fn records_that_are_gone_from_the_topic_are_found() {
+    let stack = Plan::new("verify-log").start().await;
+    let (alice, bob) = names::pair();
+    let ids = sent(&stack, &alice, &bob, 5).await;
+    kafka::delete_records(&stack.kafka, &stack.topic).await;
+    sent(&stack, &alice, &bob, 1).await;
+    let report = json(&stack, &["verify"], 1).await;
+    assert_eq!(counts(&report), [6, 1, 6, 0, 0, 5, 0, 0, 0], "{report:#}");
+    for id in &ids {
+        let found = findings(&report, id);
+        assert!(found.len() == 1 && found[0].1.contains("the log begins at"), "{report:#}");
+    }
+    // In neither: only the outbox's count knows of it.
+    let messages = stack.store.collection("messages");
+    messages.delete_one(doc! { "_id": &ids[0] }).await.expect("MongoDB answers");
+    let report = json(&stack, &["verify"], 1).await;
+    let lost = format!("{}/#1", stack.client.base());
+    assert!(findings(&report, &lost).iter().any(|(kind, _)| *kind == "missing"), "{lost}: {report:#}");
+    assert_eq!(counts(&report)[0], 6, "{report:#}");
+}
+
+async fn verify_names_what_it_cannot_reach() {
+    let stack = Plan::new("verify-down").bridges(0).start_unready().await;
+    let refused = async |name: &str, value: &str, said: &str| {
+        let mut command = command(&stack, &["verify"]);
+        command.env(name, value);
+        let (code, out, errors) = run(command).await;
+        assert!(code == 2 && out.is_empty() && errors.contains(said), "{code} {out} {errors}");
+    };
+    refused("WIBER_OUTBOX_TOKEN", "wrong", "WIBER_OUTBOX_TOKEN").await;
+    refused("WIBER_OUTBOX_URLS", "http://127.0.0.1:9", "http://127.0.0.1:9").await;
+    refused("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9", "127.0.0.1:9 (KAFKA_BOOTSTRAP_SERVERS").await;
+    refused("MONGO_URI", "mongodb://127.0.0.1:9", "MONGO_URI").await;
+    refused("KAFKA_TOPIC", "a b", "KAFKA_TOPIC").await;
+}
