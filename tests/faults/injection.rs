@@ -17,6 +17,36 @@ impl Done {
     }
 }
 
+/// Why a row did not do what it should.
+#[derive(Debug, Clone)]
+pub(crate) enum Trouble {
+    /// Something did not hold.
+    Broken(String),
+    /// This machine lacks what the row needs.
+    Unavailable(String),
+}
+
+impl From<String> for Trouble {
+    fn from(text: String) -> Self {
+        Self::Broken(text)
+    }
+}
+
+impl From<&str> for Trouble {
+    fn from(text: &str) -> Self {
+        Self::Broken(text.to_owned())
+    }
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Broken(text) => f.write_str(text),
+            Self::Unavailable(text) => write!(f, "not possible here: {text}"),
+        }
+    }
+}
+
 /// How soon all was well again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recovery {
@@ -37,7 +67,7 @@ pub(crate) struct Injection {
     pub(crate) healed: Duration,
     pub(crate) ended: Duration,
     /// What it did, or what did not hold.
-    pub(crate) outcome: Result<Done, String>,
+    pub(crate) outcome: Result<Done, Trouble>,
     /// `None` where it could not be measured.
     pub(crate) recovery: Option<Recovery>,
     /// Whether another fault was at work at the same time.
@@ -47,6 +77,15 @@ pub(crate) struct Injection {
 impl Injection {
     /// How many faults this was.
     pub(crate) fn times(&self) -> u32 {
-        self.outcome.as_ref().map_or(1, |done| done.times)
+        match &self.outcome {
+            Ok(done) => done.times,
+            Err(Trouble::Broken(_)) => 1,
+            Err(Trouble::Unavailable(_)) => 0,
+        }
+    }
+
+    /// Whether something did not hold.
+    pub(crate) fn is_broken(&self) -> bool {
+        matches!(self.outcome, Err(Trouble::Broken(_)))
     }
 }

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use hdrhistogram::Histogram;
 use wiber_tests::checker;
 
-use crate::injection::Injection;
+use crate::injection::{Injection, Trouble};
 use crate::sampler::Sample;
 use crate::world::Shape;
 
@@ -62,6 +62,7 @@ pub(crate) struct Campaign {
 pub(crate) struct Totals {
     pub(crate) faults: u32,
     pub(crate) broken_rows: usize,
+    pub(crate) not_possible: usize,
     pub(crate) acknowledged: usize,
     pub(crate) unknown: usize,
     pub(crate) stored: usize,
@@ -90,7 +91,8 @@ impl Campaign {
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = Totals {
             faults: self.injections.iter().map(Injection::times).sum(),
-            broken_rows: self.injections.iter().filter(|injection| injection.outcome.is_err()).count(),
+            broken_rows: self.injections.iter().filter(|injection| injection.is_broken()).count(),
+            not_possible: self.injections.iter().filter(|i| matches!(i.outcome, Err(Trouble::Unavailable(_)))).count(),
             ..Totals::default()
         };
         for judged in &self.judged {
@@ -120,6 +122,7 @@ impl Totals {
         Self {
             faults: self.faults + other.faults,
             broken_rows: self.broken_rows + other.broken_rows,
+            not_possible: self.not_possible + other.not_possible,
             acknowledged: self.acknowledged + other.acknowledged,
             unknown: self.unknown + other.unknown,
             stored: self.stored + other.stored,
@@ -145,6 +148,9 @@ impl std::fmt::Display for Totals {
             "{faults} faults, {broken_rows} expectations broken; acknowledged {acknowledged} unknown {unknown} stored \
              {stored} lost {lost} doubled {doubled} misordered {misordered} unseen {unseen}"
         )?;
+        if self.not_possible > 0 {
+            write!(f, "; {} times a row was not possible here", self.not_possible)?;
+        }
         if self.unjudged > 0 { write!(f, "; {} judgements could not be made", self.unjudged) } else { Ok(()) }
     }
 }

@@ -18,7 +18,7 @@ use futures::future::BoxFuture;
 use rand::Rng as _;
 use rand::rngs::StdRng;
 
-use crate::injection::Done;
+use crate::injection::{Done, Trouble};
 use crate::world::{Shape, World};
 
 /// What a row works with.
@@ -62,7 +62,7 @@ pub(crate) enum Class {
     LogLoss,
 }
 
-type Body = fn(Context) -> BoxFuture<'static, Result<Done, String>>;
+type Body = fn(Context) -> BoxFuture<'static, Result<Done, Trouble>>;
 
 /// A row of the matrix.
 #[derive(Clone, Copy)]

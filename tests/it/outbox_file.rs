@@ -10,7 +10,7 @@ use wiber_tests::host::Host;
 use wiber_tests::names;
 use wiber_tests::send::id;
 use wiber_tests::stack::{Plan, Stack};
-use wiber_tests::{tests_on, wait};
+use wiber_tests::{run, tests_on, wait};
 
 pub(crate) fn tests(host: Host) -> Vec<Trial> {
     tests_on![host;
@@ -120,20 +120,23 @@ impl Drop for SmallDisk {
 }
 
 async fn a_full_disk_is_said_and_gets_over(host: Host) {
-    let stack = Plan::new("disk").host(host).bridges(0).start_unready().await;
-    // The host has opened no database yet: it finds the small disk at the path that it was given.
-    let Some(disk) = SmallDisk::over(stack.folder()) else {
+    let folder = run::subfolder(&names::unique("small-disk"));
+    let Some(disk) = SmallDisk::over(&folder) else {
         println!("a_full_disk_is_said_and_gets_over: not tried, since mounting a small disk is not permitted here");
         return;
     };
+    let stack = Plan::new("disk").host(host).outbox(folder).start().await;
     let mut taken = vec![until_taken(&stack).await];
     send_readiness(&stack, 200, "accepting").await;
     let filler = disk.fill();
     // Nobody sends: the probe finds it out by itself.
     send_readiness(&stack, 503, "not durable").await;
     taken.extend(until_refused(&stack, &"x".repeat(5_000)).await);
+    let body = stack.readiness(503, |body| body["outbox"] == "not durable").await;
+    assert!(body["notes"].to_string().contains("full"), "the reason is named: {body}");
     std::fs::remove_file(filler).expect("the filler can be removed");
     send_readiness(&stack, 200, "accepting").await;
+    stack.ready().await;
     taken.push(until_taken(&stack).await);
     for message in taken {
         let _ = stack.client.get(&format!("/messages/id/{message}")).await.expect(200);

@@ -55,7 +55,7 @@ pub(crate) async fn functions(repository: &Repository, progress: &Progress) -> a
 pub(crate) async fn programs(repository: &Repository, progress: &Progress) -> anyhow::Result<()> {
     needs::native()?;
     let task = progress.task("Building host and bridge");
-    let programs = ["build", "--bin=wiber-host", "--bin=wiber-bridge", "--bin=wiber"];
+    let programs = ["build", "--bin=wiber-host", "--bin=wiber-bridge", "--bin=wiber", "--bin=wiber-faults"];
     cargo::watched(repository.root(), &task, &programs).await?;
     task.done("development profile");
     Ok(())

@@ -1,4 +1,4 @@
-//! Every developer command: `cargo xtask up`, `test`, `check`, `build`.
+//! Every developer command: `cargo xtask up`, `test`, `faults`, `check`, `build`.
 //!
 //! Entry point: [`main`]. It must start quickly, so it links neither wasmtime nor a Kafka or MongoDB client; the host and
 //! the bridge are programs that it builds and runs.
@@ -7,6 +7,7 @@ mod build;
 mod cargo;
 mod check;
 mod deny;
+mod faults;
 mod needs;
 mod repository;
 mod test;
@@ -33,6 +34,8 @@ enum Command {
     Up(up::Arguments),
     /// Set everything up and run every test
     Test(test::Arguments),
+    /// Inject faults under load and prove that nothing acknowledged is lost
+    Faults(faults::Arguments),
     /// Check formatting, lints, dependencies and the tree's own rules
     Check(check::Arguments),
     /// Build the functions, the host and the bridge
@@ -56,6 +59,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(arguments) => up::run(&repository, arguments).await,
         Command::Test(arguments) => test::run(&repository, arguments).await,
+        Command::Faults(arguments) => faults::run(&repository, arguments).await,
         Command::Check(arguments) => check::run(&repository, arguments).await,
         Command::Build(arguments) => build::run(&repository, arguments).await,
     }

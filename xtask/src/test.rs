@@ -6,7 +6,7 @@ use wiber_servers::progress::Progress;
 use wiber_servers::tools;
 
 use crate::repository::Repository;
-use crate::{build, cargo};
+use crate::{build, cargo, faults};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -26,7 +26,12 @@ pub(crate) async fn run(repository: &Repository, arguments: Arguments) -> anyhow
     tokio::try_join!(servers, builds)?;
     let mut tests = cargo::command(repository.root());
     tests.args(["test", "--no-fail-fast"]).env("WIBER_BIN_DIR", repository.programs());
+    let filtered = !arguments.runner.is_empty();
     tests.arg("--").args(arguments.runner);
     cargo::show(tests)?;
-    Ok(ExitCode::SUCCESS)
+    if filtered {
+        return Ok(ExitCode::SUCCESS);
+    }
+    // A short run of the fault harness, the rest of which is `cargo xtask faults`.
+    faults::harness(repository, &["--short".to_owned()])
 }

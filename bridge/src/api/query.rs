@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Query, State};
 use wiber_model::query::{
-    BridgeStatus, ConversationParams, Count, CountParams, MessageParams, MessageState, Page, TimelineParams,
+    ConversationParams, Count, CountParams, MessageParams, MessageState, Page, Report, TimelineParams,
 };
 use wiber_model::{PAGE_LIMIT_MAX, check_name};
 
@@ -56,8 +56,8 @@ pub(super) async fn message(State(store): State<Store>, params: Params<MessagePa
     state.map(Json).ok_or_else(|| Problem::not_found("no message with this id is stored or dead-lettered"))
 }
 
-pub(super) async fn status(State(board): State<Board>) -> Json<BridgeStatus> {
-    Json(board.status())
+pub(super) async fn status(State(board): State<Board>) -> Json<Report> {
+    Json(board.report())
 }
 
 async fn answer<T>(question: impl Future<Output = Result<T, store::Error>>) -> Answer<T> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -66,11 +67,13 @@ impl Keeper {
         let answer = match self.source.lease(TTL).await {
             Ok(answer) => {
                 self.board.clear_note(note);
+                self.board.clear_refusal(&answer.outbox_id);
                 Answer::Granted(answer.outbox_id)
             }
             Err(error) => {
                 note_error(&self.source, &self.board, note, &error);
                 self.metrics.count_retry(Operation::Outbox);
+                self.note_refusal(&error).await;
                 if matches!(error, Error::LeaseHeld { .. }) { Answer::HeldByAnother } else { Answer::Silence }
             }
         };
@@ -78,6 +81,24 @@ impl Keeper {
         let next = held.answered(answer);
         show(&self.source, &self.held, held);
         next
+    }
+
+    /// A lease is a write: where the outbox cannot keep it, it cannot keep a message either, and whoever asks whether the
+    /// outbox accepts should hear that.
+    async fn note_refusal(&self, error: &Error) {
+        let Error::Unavailable { status, detail, .. } = error else { return };
+        if *status != StatusCode::SERVICE_UNAVAILABLE {
+            return;
+        }
+        let held = self.held.borrow().outbox_id.clone();
+        let outbox_id = match held {
+            Some(outbox_id) => Some(outbox_id),
+            // Reading may work where writing does not.
+            None => self.source.statistics().await.ok().map(|statistics| statistics.outbox_id),
+        };
+        if let Some(outbox_id) = outbox_id {
+            self.board.set_refusal(outbox_id, detail.clone());
+        }
     }
 }
 

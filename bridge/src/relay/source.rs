@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use url::Url;
 use wiber_model::outbox::{
     Changed, LEASE, LeaseAnswer, LeaseRequest, PUBLISHED, PublishedRequest, PublishedRow, READ, READ_BYTES_MAX,
@@ -56,8 +56,8 @@ pub(super) enum Error {
     LeaseHeld { outbox: String },
     #[error("outbox {outbox} refuses {path} (status {status})")]
     Refused { outbox: String, path: &'static str, status: StatusCode },
-    #[error("outbox {outbox} cannot serve {path} now (status {status})")]
-    Unavailable { outbox: String, path: &'static str, status: StatusCode },
+    #[error("outbox {outbox} cannot serve {path} now (status {status}): {detail}")]
+    Unavailable { outbox: String, path: &'static str, status: StatusCode, detail: String },
     #[error("the answer of outbox {outbox} to {path} is larger than {ANSWER_BYTES_MAX} bytes")]
     TooLarge { outbox: String, path: &'static str },
     #[error("reading the answer of outbox {outbox} to {path}")]
@@ -149,7 +149,12 @@ impl Source {
         let outbox = || self.url().to_owned();
         let unreachable = |source| Error::Unreachable { outbox: outbox(), source };
         let answer = request.bearer_auth(self.token.expose()).send().await.map_err(unreachable)?;
-        self.check(path, answer.status())?;
+        let status = answer.status();
+        if status.is_server_error() {
+            let detail = detail(&self.body(path, answer).await.unwrap_or_default());
+            return Err(Error::Unavailable { outbox: outbox(), path, status, detail });
+        }
+        self.check(path, status)?;
         let body = self.body(path, answer).await?;
         serde_json::from_slice(&body).map_err(|source| Error::Answer { outbox: outbox(), path, source })
     }
@@ -160,7 +165,6 @@ impl Source {
             StatusCode::OK => Ok(()),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::Token { outbox, status }),
             StatusCode::CONFLICT => Err(Error::LeaseHeld { outbox }),
-            status if status.is_server_error() => Err(Error::Unavailable { outbox, path, status }),
             status => Err(Error::Refused { outbox, path, status }),
         }
     }
@@ -182,4 +186,13 @@ impl Source {
         url.set_path(path);
         url
     }
+}
+
+/// What a problem document (RFC 9457) says.
+fn detail(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Problem {
+        detail: String,
+    }
+    serde_json::from_slice::<Problem>(body).map_or_else(|_| "no reason given".to_owned(), |problem| problem.detail)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wiber_model::query::{BridgeStatus, Dependency};
+use wiber_model::query::{BridgeStatus, Dependency, Report};
 
 /// State and notes; cloning shares them.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +18,7 @@ struct Inner {
     kafka_takes_records: AtomicBool,
     mongodb: AtomicBool,
     notes: Mutex<BTreeMap<String, String>>,
+    refusals: Mutex<BTreeMap<String, String>>,
 }
 
 impl Board {
@@ -48,6 +49,22 @@ impl Board {
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         self.notes_by_key().values().cloned().collect()
+    }
+
+    /// Notes that an outbox could not keep the last write that this process asked for, and why.
+    pub fn set_refusal(&self, outbox_id: impl Into<String>, reason: impl Into<String>) {
+        self.refusals_by_outbox().insert(outbox_id.into(), reason.into());
+    }
+
+    /// It keeps writes again.
+    pub fn clear_refusal(&self, outbox_id: &str) {
+        self.refusals_by_outbox().remove(outbox_id);
+    }
+
+    /// What the functions are told.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report { status: self.status(), refusals: self.refusals_by_outbox().clone() }
     }
 
     /// Whether Kafka answered lately.
@@ -87,6 +104,10 @@ impl Board {
     #[must_use]
     pub fn status(&self) -> BridgeStatus {
         BridgeStatus { kafka: self.kafka(), mongodb: self.mongodb(), notes: self.notes() }
+    }
+
+    fn refusals_by_outbox(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.inner.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn notes_by_key(&self) -> MutexGuard<'_, BTreeMap<String, String>> {

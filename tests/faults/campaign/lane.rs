@@ -94,17 +94,17 @@ impl Lane {
         let abort = body.abort_handle();
         let outcome = match tokio::time::timeout(ROW_MAX, body).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => Err(panic_text(error.into_panic().as_ref())),
+            Ok(Err(error)) => Err(panic_text(error.into_panic().as_ref()).into()),
             Err(_) => {
                 abort.abort();
-                Err(format!("it was not over after {ROW_MAX:?}"))
+                Err(format!("it was not over after {ROW_MAX:?}").into())
             }
         };
         let mut outcome = outcome;
         if outcome.is_err()
             && let Err(error) = world.heal().await
         {
-            outcome = outcome.map_err(|first| format!("{first}; and it could not be healed: {error:#}"));
+            outcome = outcome.map_err(|first| format!("{first}; and it could not be healed: {error:#}").into());
         }
         let healed = shared.begun.elapsed();
         let recovery = world.recovers().await;
@@ -117,8 +117,8 @@ impl Lane {
         });
         let (outcome, recovery) = match (outcome, recovery) {
             (outcome, Ok(recovery)) => (outcome, Some(recovery)),
-            (Ok(done), Err(error)) => (Err(format!("{}; not recovered: {error}", done.detail)), None),
-            (Err(first), Err(error)) => (Err(format!("{first}; not recovered: {error}")), None),
+            (Ok(done), Err(error)) => (Err(format!("{}; not recovered: {error}", done.detail).into()), None),
+            (Err(first), Err(error)) => (Err(format!("{first}; not recovered: {error}").into()), None),
         };
         if let Err(error) = &outcome {
             eprintln!("row {} ({}): {error}", row.number, row.name);

@@ -20,6 +20,7 @@ fn totals(totals: &Totals) -> Value {
     json!({
         "faults": totals.faults,
         "expectationsBroken": totals.broken_rows,
+        "notPossible": totals.not_possible,
         "acknowledged": totals.acknowledged,
         "unknown": totals.unknown,
         "stored": totals.stored,
@@ -62,7 +63,7 @@ fn judged(judged: &Judged) -> Value {
 fn injection(injection: &Injection) -> Value {
     let (detail, broken) = match &injection.outcome {
         Ok(done) => (done.detail.as_str(), None),
-        Err(error) => ("", Some(error.as_str())),
+        Err(error) => ("", Some(error.to_string())),
     };
     json!({
         "row": injection.row,

@@ -78,7 +78,7 @@ fn rows(out: &mut String, run: &Run) -> std::fmt::Result {
     }
     for (row, injections) in by_row {
         let times: u32 = injections.iter().map(|injection| injection.times()).sum();
-        let broken = injections.iter().filter(|injection| injection.outcome.is_err()).count();
+        let broken = injections.iter().filter(|injection| injection.is_broken()).count();
         let slowest = |alone: bool, of: fn(&crate::injection::Recovery) -> f64| {
             let counted = injections.iter().filter(|injection| !(alone && injection.overlapped));
             let slowest = counted.filter_map(|injection| injection.recovery.as_ref().map(of)).reduce(f64::max);
@@ -100,7 +100,7 @@ fn rows(out: &mut String, run: &Run) -> std::fmt::Result {
 }
 
 fn findings(out: &mut String, run: &Run) -> std::fmt::Result {
-    if run.is_clean() {
+    if run.is_clean() && run.totals().not_possible == 0 {
         return Ok(());
     }
     writeln!(out, "\n## Findings\n")?;

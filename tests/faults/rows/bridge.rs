@@ -6,11 +6,11 @@ use rand::Rng as _;
 use wiber_tests::proxy::Proxy;
 
 use super::Context;
-use crate::injection::Done;
+use crate::injection::{Done, Trouble};
 use crate::world::SPARE;
 
 /// The relay's marks do not arrive, then it dies: its rows are in Kafka and not known to be.
-pub(super) async fn dies_before_marks(mut context: Context) -> Result<Done, String> {
+pub(super) async fn dies_before_marks(mut context: Context) -> Result<Done, Trouble> {
     let world = &context.world;
     world.stack.outbox_link.pause();
     let held = context.draws.random_range(100..1_500);
@@ -23,7 +23,7 @@ pub(super) async fn dies_before_marks(mut context: Context) -> Result<Done, Stri
 }
 
 /// Commits do not arrive while records that were fetched are written, then it dies.
-pub(super) async fn dies_before_commits(mut context: Context) -> Result<Done, String> {
+pub(super) async fn dies_before_commits(mut context: Context) -> Result<Done, Trouble> {
     let world = &context.world;
     world.brokers.iter().for_each(|broker| broker.link.pause());
     let held = context.draws.random_range(20..800);
@@ -36,7 +36,7 @@ pub(super) async fn dies_before_commits(mut context: Context) -> Result<Done, St
 }
 
 /// An overlapping deployment: the new bridge starts before the old one ends.
-pub(super) async fn overlaps(mut context: Context) -> Result<Done, String> {
+pub(super) async fn overlaps(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     world.release(world.bridge(SPARE));
     context.hold(2.0, 6.0).await;
@@ -54,7 +54,7 @@ pub(super) async fn overlaps(mut context: Context) -> Result<Done, String> {
 }
 
 /// Paused beyond lease and session, then awake with all that it had in hand.
-pub(super) async fn sleeps(mut context: Context) -> Result<Done, String> {
+pub(super) async fn sleeps(mut context: Context) -> Result<Done, Trouble> {
     let index = context.draws.random_range(0..SPARE);
     let long = !context.short && context.draws.random_bool(0.1);
     context.world.bridge(index).pause();
@@ -64,7 +64,7 @@ pub(super) async fn sleeps(mut context: Context) -> Result<Done, String> {
 }
 
 /// Consumers that join and leave all the time.
-pub(super) async fn churns(mut context: Context) -> Result<Done, String> {
+pub(super) async fn churns(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     let rounds = if context.short { 2 } else { context.draws.random_range(3..8) };
     for _ in 0..rounds {

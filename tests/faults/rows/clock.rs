@@ -5,17 +5,18 @@ use std::path::Path;
 use rand::seq::IndexedRandom as _;
 
 use super::Context;
-use crate::injection::Done;
+use crate::injection::{Done, Trouble};
 
 const LIBRARIES: [&str; 2] =
     ["/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", "/usr/lib/faketime/libfaketimeMT.so.1"];
 const JUMPS: [&str; 4] = ["+1h", "-1h", "+30d", "-30d"];
 
 /// The host, or both bridges, live in another time for a while, then in ours again.
-pub(super) async fn jumps(mut context: Context) -> Result<Done, String> {
+pub(super) async fn jumps(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     let library = LIBRARIES.into_iter().find(|path| Path::new(path).exists());
-    let library = library.ok_or("libfaketime is needed (apt-get install faketime)")?;
+    let missing = || Trouble::Unavailable("libfaketime is needed (apt-get install faketime)".into());
+    let library = library.ok_or_else(missing)?;
     let jump = *JUMPS.choose(&mut context.draws).unwrap_or(&JUMPS[0]);
     let names = [vec!["host"], vec!["bridges"], vec!["host", "bridges"]];
     let victims = names.choose(&mut context.draws).cloned().unwrap_or_default();

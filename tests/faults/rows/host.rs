@@ -8,14 +8,14 @@ use rand::seq::SliceRandom as _;
 use wiber_tests::node::Node;
 
 use super::Context;
-use crate::injection::Done;
+use crate::injection::{Done, Trouble};
 
 /// What row 1 allows from the kill to the first 200, and how much more a busy machine may take.
 const RESTART: Duration = Duration::from_secs(2);
 const BUSY: u32 = 5;
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 
-pub(super) async fn killed(mut context: Context) -> Result<Done, String> {
+pub(super) async fn killed(mut context: Context) -> Result<Done, Trouble> {
     let times = if context.short { 3 } else { 8 };
     let mut slowest = Duration::ZERO;
     for _ in 0..times {
@@ -26,13 +26,13 @@ pub(super) async fn killed(mut context: Context) -> Result<Done, String> {
         slowest = slowest.max(began.elapsed());
     }
     if slowest > RESTART * BUSY {
-        return Err(format!("the first 200 came {slowest:.1?} after a kill; {RESTART:?} are allowed"));
+        return Err(format!("the first 200 came {slowest:.1?} after a kill; {RESTART:?} are allowed").into());
     }
     Ok(Done { times, detail: format!("slowest restart to the first 200: {slowest:.2?}") })
 }
 
 /// Sixty-four file descriptors, or no more memory, for a while.
-pub(super) async fn starved(mut context: Context) -> Result<Done, String> {
+pub(super) async fn starved(mut context: Context) -> Result<Done, Trouble> {
     let bridge = context.draws.random_bool(0.5);
     let node = if bridge { context.world.bridge(0) } else { context.world.host() };
     let (name, pid) = (if bridge { "bridge" } else { "host" }, node.pid());
@@ -66,7 +66,7 @@ fn limit(pid: u32, what: &str, value: &str) -> Result<(), String> {
 }
 
 /// Every process in a random order; host and bridges must end well, and nothing in flight may be lost.
-pub(super) async fn terminated(mut context: Context) -> Result<Done, String> {
+pub(super) async fn terminated(mut context: Context) -> Result<Done, Trouble> {
     let mut order = vec!["host", "bridge 0", "bridge 1", "Kafka", "MongoDB"];
     order.shuffle(&mut context.draws);
     let mut times = Vec::new();
@@ -76,14 +76,10 @@ pub(super) async fn terminated(mut context: Context) -> Result<Done, String> {
             "bridge 0" => times.push(ended_well(&context, name, context.world.bridge(0)).await?),
             "bridge 1" => times.push(ended_well(&context, name, context.world.bridge(1)).await?),
             "Kafka" => {
-                for broker in &context.world.brokers {
-                    broker.kafka.stop().await;
-                }
+                futures::future::join_all(context.world.brokers.iter().map(|broker| broker.kafka.stop())).await;
             }
             _ => {
-                for member in &context.world.members {
-                    member.mongo.stop().await;
-                }
+                futures::future::join_all(context.world.members.iter().map(|member| member.mongo.stop())).await;
             }
         }
     }

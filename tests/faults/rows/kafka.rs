@@ -5,9 +5,9 @@ use std::time::Duration;
 use rand::Rng as _;
 
 use super::Context;
-use crate::injection::Done;
+use crate::injection::{Done, Trouble};
 
-pub(super) async fn pauses(mut context: Context) -> Result<Done, String> {
+pub(super) async fn pauses(mut context: Context) -> Result<Done, Trouble> {
     let index = context.draws.random_range(0..context.world.brokers.len());
     context.world.brokers[index].kafka.pause().map_err(|error| error.to_string())?;
     let held = context.hold(4.0, 14.0).await;
@@ -16,7 +16,7 @@ pub(super) async fn pauses(mut context: Context) -> Result<Done, String> {
 }
 
 /// With two of three left, messages still arrive.
-pub(super) async fn one_killed(mut context: Context) -> Result<Done, String> {
+pub(super) async fn one_killed(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     let index = context.draws.random_range(0..world.brokers.len());
     world.brokers[index].kafka.kill().await;
@@ -31,7 +31,7 @@ pub(super) async fn one_killed(mut context: Context) -> Result<Done, String> {
 }
 
 /// With one of three left nothing is acknowledged by Kafka, and nothing may be called published.
-pub(super) async fn two_killed(mut context: Context) -> Result<Done, String> {
+pub(super) async fn two_killed(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     let kept = context.draws.random_range(0..world.brokers.len());
     for (index, broker) in world.brokers.iter().enumerate() {
@@ -49,9 +49,9 @@ pub(super) async fn two_killed(mut context: Context) -> Result<Done, String> {
 }
 
 /// A full disk ends the broker; with space again it goes on where it was.
-pub(super) async fn disk_full(mut context: Context) -> Result<Done, String> {
+pub(super) async fn disk_full(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
-    let disk = world.kafka_disk.as_ref().map_err(Clone::clone)?;
+    let disk = world.kafka_disk.as_ref().map_err(|why| Trouble::Unavailable(why.clone()))?;
     disk.fill()?;
     let held = context.hold(4.0, 12.0).await;
     disk.clear();

@@ -6,7 +6,7 @@ use rand::Rng as _;
 use wiber_tests::proxy::{Flow, Proxy};
 
 use super::Context;
-use crate::injection::Done;
+use crate::injection::{Done, Trouble};
 
 fn choose(context: &mut Context) -> usize {
     // In a cluster the servers' links are also their own.
@@ -19,7 +19,7 @@ fn each(context: &Context, link: usize, act: impl Fn(&Proxy)) -> &'static str {
     name
 }
 
-pub(super) async fn cut(mut context: Context) -> Result<Done, String> {
+pub(super) async fn cut(mut context: Context) -> Result<Done, Trouble> {
     let link = choose(&mut context);
     let (how, name) = match context.draws.random_range(0..5) {
         0 => ("cut", each(&context, link, Proxy::cut)),
@@ -43,7 +43,7 @@ pub(super) async fn cut(mut context: Context) -> Result<Done, String> {
     Ok(Done::once(format!("{name}: {how} for {held:.1?}")))
 }
 
-pub(super) async fn slow(mut context: Context) -> Result<Done, String> {
+pub(super) async fn slow(mut context: Context) -> Result<Done, Trouble> {
     let link = choose(&mut context);
     let (how, flow) = match context.draws.random_range(0..4) {
         0 => ("500 ms late", Flow::Delayed(Duration::from_millis(500))),

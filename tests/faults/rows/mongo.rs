@@ -7,7 +7,7 @@ use rand::Rng as _;
 use wiber_tests::names;
 
 use super::Context;
-use crate::injection::Done;
+use crate::injection::{Done, Trouble};
 use crate::world::World;
 
 /// Sets a fail point on every member, past the links.
@@ -31,7 +31,7 @@ async fn no_fail_point(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-pub(super) async fn slow(mut context: Context) -> Result<Done, String> {
+pub(super) async fn slow(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     let delay_ms = context.draws.random_range(300..9_000);
     let data = doc! { "failCommands": ["insert"], "blockConnection": true, "blockTimeMS": delay_ms };
@@ -42,7 +42,7 @@ pub(super) async fn slow(mut context: Context) -> Result<Done, String> {
 }
 
 /// Errors before, during and after the write, and answers that never come.
-pub(super) async fn fails_writes(mut context: Context) -> Result<Done, String> {
+pub(super) async fn fails_writes(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     let times = context.draws.random_range(1..6);
     let (name, mut data) = match context.draws.random_range(0..4) {
@@ -62,7 +62,7 @@ pub(super) async fn fails_writes(mut context: Context) -> Result<Done, String> {
 }
 
 /// Accepting and publishing go on; reads are refused and never empty.
-pub(super) async fn down(mut context: Context) -> Result<Done, String> {
+pub(super) async fn down(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     for member in &world.members {
         member.mongo.kill().await;
@@ -76,8 +76,8 @@ pub(super) async fn down(mut context: Context) -> Result<Done, String> {
     revived.map_err(|error| error.to_string())?;
     match read {
         Ok(answer) if answer.status == 503 => {}
-        Ok(answer) => return Err(format!("a read while MongoDB was down: {answer}")),
-        Err(error) => return Err(format!("a read while MongoDB was down: {error}")),
+        Ok(answer) => return Err(format!("a read while MongoDB was down: {answer}").into()),
+        Err(error) => return Err(format!("a read while MongoDB was down: {error}").into()),
     }
     published?;
     Ok(Done::once(format!("down for {held:.1?}; reads 503, a message published meanwhile")))
@@ -99,7 +99,7 @@ async fn primary(world: &World) -> Result<usize, String> {
     Err("MongoDB had no primary for 30 s".into())
 }
 
-pub(super) async fn loses_primary(mut context: Context) -> Result<Done, String> {
+pub(super) async fn loses_primary(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     let index = primary(&world).await?;
     let member = &world.members[index];
@@ -119,7 +119,7 @@ pub(super) async fn loses_primary(mut context: Context) -> Result<Done, String> 
 }
 
 /// A minority (a secondary or the primary) cut off from the others and the bridges, or two of three asleep.
-pub(super) async fn cut_off(mut context: Context) -> Result<Done, String> {
+pub(super) async fn cut_off(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     let first = primary(&world).await?;
     let others: Vec<usize> = (0..world.members.len()).filter(|index| *index != first).collect();

@@ -7,29 +7,29 @@ use wiber_tests::client::Client;
 use wiber_tests::names;
 
 use super::Context;
-use crate::injection::Done;
+use crate::injection::{Done, Trouble};
 use crate::tracer::Tracer;
 
 /// Nothing is taken that cannot be kept, and all goes on without a restart once there is space.
-pub(super) async fn disk_full(mut context: Context) -> Result<Done, String> {
+pub(super) async fn disk_full(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
-    let disk = world.outbox_disk.as_ref().map_err(Clone::clone)?;
+    let disk = world.outbox_disk.as_ref().map_err(|why| Trouble::Unavailable(why.clone()))?;
     let pid = world.host().pid();
     disk.fill()?;
     let held = context.hold(2.0, 8.0).await;
     disk.clear();
     world.accepts().await?;
     if world.host().pid() != pid {
-        return Err(format!("the host did not live through a full disk:\n{}", world.host().log_tail()));
+        return Err(format!("the host did not live through a full disk:\n{}", world.host().log_tail()).into());
     }
     Ok(Done::once(format!("full for {held:.1?}")))
 }
 
-pub(super) async fn fsync(mut context: Context) -> Result<Done, String> {
+pub(super) async fn fsync(mut context: Context) -> Result<Done, Trouble> {
     if context.draws.random_bool(0.5) { late(context).await } else { failing(context).await }
 }
 
-async fn late(mut context: Context) -> Result<Done, String> {
+async fn late(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     let delay_ms = if context.draws.random_bool(0.8) { 200 } else { 2_000 };
     let log = world.folder().join("strace.log");
@@ -40,7 +40,7 @@ async fn late(mut context: Context) -> Result<Done, String> {
 }
 
 /// After the first fsync that failed, a 200 from the same process would acknowledge what is not on disk.
-async fn failing(mut context: Context) -> Result<Done, String> {
+async fn failing(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     let (pid, log) = (world.host().pid(), world.folder().join("strace.log"));
     let nth = context.draws.random_range(1..6);
@@ -59,7 +59,7 @@ async fn failing(mut context: Context) -> Result<Done, String> {
     drop(tracer);
     let Some(failed) = failed else { return Err("no fsync was made to fail".into()) };
     if let Some(late) = answers.iter().find(|started| **started > failed) {
-        return Err(format!("a message sent {:.3} s after the first failed fsync got a 200", late - failed));
+        return Err(format!("a message sent {:.3} s after the first failed fsync got a 200", late - failed).into());
     }
     if !ended {
         world.host().kill().await;

@@ -7,13 +7,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::Context;
-use crate::injection::Done;
+use crate::injection::{Done, Trouble};
 
 /// The host may keep a connection whose head does not come for so long, and a little more on a busy machine.
 const REAPED: Duration = Duration::from_secs(30);
 
 /// Two thousand sockets that send a byte now and then, and bodies without an end; others are served all the while.
-pub(super) async fn slow(context: Context) -> Result<Done, String> {
+pub(super) async fn slow(context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     let address: SocketAddr =
         world.stack.client.base().trim_start_matches("http://").parse().map_err(|_| "the host's address")?;
@@ -39,7 +39,7 @@ pub(super) async fn slow(context: Context) -> Result<Done, String> {
         let limit = (REAPED * 2).saturating_sub(began.elapsed());
         let mut byte = [0];
         if tokio::time::timeout(limit, socket.read(&mut byte)).await.is_err() {
-            return Err(format!("a socket that sent one byte was still open after {:?}", began.elapsed()));
+            return Err(format!("a socket that sent one byte was still open after {:?}", began.elapsed()).into());
         }
     }
     let reaped = began.elapsed();

@@ -12,11 +12,11 @@ use wiber_tests::kafka::{self, Copies, Record};
 use wiber_tests::names;
 
 use super::Context;
-use crate::injection::Done;
+use crate::injection::{Done, Trouble};
 use crate::world::Shape;
 
 /// MongoDB is away meanwhile, so that there is something which only the log has.
-pub(super) async fn wiped(mut context: Context) -> Result<Done, String> {
+pub(super) async fn wiped(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     world.members.iter().for_each(|member| member.link.cut());
     context.hold(2.0, 5.0).await;
@@ -32,7 +32,7 @@ pub(super) async fn wiped(mut context: Context) -> Result<Done, String> {
     Ok(Done::once("every log directory, with messages published and not stored"))
 }
 
-pub(super) async fn recreated(mut context: Context) -> Result<Done, String> {
+pub(super) async fn recreated(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     world.members.iter().for_each(|member| member.link.cut());
     context.hold(1.0, 4.0).await;
@@ -53,7 +53,7 @@ pub(super) async fn recreated(mut context: Context) -> Result<Done, String> {
 }
 
 /// The consumer is behind, and a byte of what it has to read next is another one.
-pub(super) async fn flipped(mut context: Context) -> Result<Done, String> {
+pub(super) async fn flipped(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     world.members.iter().for_each(|member| member.link.cut());
     let (one, other) = names::pair();
@@ -94,7 +94,7 @@ fn flip(folder: &PathBuf) -> Result<String, String> {
 }
 
 /// What can never be stored is dead-lettered, and all others flow.
-pub(super) async fn poisoned(mut context: Context) -> Result<Done, String> {
+pub(super) async fn poisoned(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     let before = world.stack.store.dead_letters().await.len();
     let count = context.draws.random_range(3..12);
@@ -118,7 +118,7 @@ pub(super) async fn poisoned(mut context: Context) -> Result<Done, String> {
             return Ok(Done { times: u32::try_from(count).unwrap_or(1), detail: format!("{count} records") });
         }
         if began.elapsed() > Duration::from_secs(120) {
-            return Err(format!("{found} of {count} poison records were dead-lettered in two minutes"));
+            return Err(format!("{found} of {count} poison records were dead-lettered in two minutes").into());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -1,0 +1,40 @@
+//! `cargo xtask faults`: builds all that the fault harness needs, then runs it.
+
+use std::process::{Command, ExitCode};
+
+use wiber_servers::progress::Progress;
+use wiber_servers::tools;
+
+use crate::repository::Repository;
+use crate::{build, cargo};
+
+/// The harness, which reads the rest of the command line itself.
+const PROGRAM: &str = "wiber-faults";
+
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Arguments {
+    /// Passed on to the harness; --help shows its options
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    harness: Vec<String>,
+}
+
+pub(crate) async fn run(repository: &Repository, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let progress = Progress::new();
+    let cache = tools::default_cache();
+    let servers = async { anyhow::Ok(tools::ensure(&cache, &progress).await?) };
+    let builds = async {
+        build::functions(repository, &progress).await?;
+        build::programs(repository, &progress).await
+    };
+    tokio::try_join!(servers, builds)?;
+    harness(repository, &arguments.harness)
+}
+
+/// Runs the harness with these arguments; everything it needs is built.
+pub(crate) fn harness(repository: &Repository, arguments: &[String]) -> anyhow::Result<ExitCode> {
+    let mut harness = Command::new(repository.programs().join(PROGRAM));
+    harness.args(arguments).current_dir(repository.root()).env("WIBER_BIN_DIR", repository.programs());
+    cargo::show(harness)?;
+    Ok(ExitCode::SUCCESS)
+}
