@@ -13,6 +13,8 @@ pub mod kafka;
 pub mod relay;
 pub mod report;
 pub mod signals;
+#[cfg(test)]
+mod simulation;
 pub mod status;
 pub mod store;
 pub mod telemetry;

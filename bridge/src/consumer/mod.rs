@@ -6,6 +6,7 @@
 
 mod client;
 mod committer;
+mod committing;
 mod dead_letter;
 mod gap;
 #[cfg(test)]
@@ -25,8 +26,11 @@ mod sequence;
 mod sequence_model;
 mod settings;
 mod settled;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod slot;
 mod survey;
+mod triage;
 mod writer;
 
 use std::sync::Arc;

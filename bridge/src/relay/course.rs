@@ -9,10 +9,12 @@ use crate::store::Gap;
 /// What must be sent again, and for which gaps that was done.
 #[derive(Debug, Default)]
 pub(super) struct Course {
-    /// Rows were forgotten.
+    /// Rows were forgotten, or are in a topic that is no more.
     requested: bool,
     /// Gaps served by this process: partition and epoch.
     done: Vec<(i32, i64)>,
+    /// Kafka's id of the topic that the last session sent to.
+    topic_id: Option<String>,
 }
 
 /// What to do once a session has ended.
@@ -32,6 +34,16 @@ impl Course {
     /// The gaps for which the outbox at `url` must still send again.
     pub(super) fn waiting(&self, url: &str, open: &[Gap]) -> Vec<Gap> {
         waiting_for(url, open, &self.done)
+    }
+
+    /// The next session sends to the topic with this id, where brokers have ids. One that was made anew has none of the
+    /// rows that the sessions before sent: they come first, before any other does. Consumers find this out as well, but
+    /// only if they had recorded the old topic.
+    pub(super) fn begins_in(&mut self, topic_id: Option<String>) {
+        if topic_id.is_some() && topic_id != self.topic_id {
+            self.requested |= self.topic_id.is_some();
+            self.topic_id = topic_id;
+        }
     }
 
     /// Which rows the next session sends; `for_gaps` if a gap waits.
@@ -77,5 +89,18 @@ mod tests {
         assert_eq!(course.which(false), Which::Unsettled);
         assert_eq!(course.ended(None, false), After::Record);
         assert_eq!(course.which(false), Which::Unpublished);
+    }
+
+    #[test]
+    fn a_topic_made_anew_gets_all_that_is_unsettled() {
+        let mut course = Course::default();
+        course.begins_in(Some("a".into()));
+        course.begins_in(None);
+        course.begins_in(Some("a".into()));
+        assert_eq!(course.which(false), Which::Unpublished);
+        course.begins_in(Some("b".into()));
+        course.ended(Some(End::Failed), false);
+        course.begins_in(Some("b".into()));
+        assert_eq!(course.which(false), Which::Unsettled);
     }
 }

@@ -9,10 +9,10 @@ use wiber_model::outbox::Which;
 
 use super::chores::Chore;
 use super::course::{After, Course};
-use super::tenure::Held;
 use super::run::{self, Run};
 use super::send_again::SendAgain;
 use super::source::Source;
+use super::tenure::Held;
 use super::{Error, Limits};
 use crate::backoff::Backoff;
 use crate::kafka::{self, Inspector};
@@ -42,6 +42,9 @@ pub(super) struct Drain {
     pub(super) limits: Limits,
 }
 
+/// Kafka's id of the topic, and what is sent again from where.
+type Starts = (Option<String>, Vec<(Gap, Resent)>);
+
 impl Drain {
     /// Drains until shutdown.
     ///
@@ -61,9 +64,12 @@ impl Drain {
             let gaps = course.waiting(self.source.url(), &self.gaps.borrow_and_update());
             let resends = match shutdown.run_until_cancelled(self.starts(&outbox_id, gaps)).await {
                 None => break,
-                Some(Ok(resends)) => resends,
+                Some(Ok((topic_id, resends))) => {
+                    course.begins_in(topic_id);
+                    resends
+                }
                 Some(Err(error)) => {
-                    tracing::debug!(error = %Chain(&error), "the log's end is unknown, so nothing is sent again yet");
+                    tracing::debug!(error = %Chain(&error), "the topic is unknown, so nothing is sent yet");
                     backoff.wait(shutdown).await;
                     continue;
                 }
@@ -129,15 +135,16 @@ impl Drain {
         }
     }
 
-    /// The ends of the gaps' partitions, now that nothing of an old session is in flight.
-    async fn starts(&self, outbox_id: &str, gaps: Vec<Gap>) -> Result<Vec<(Gap, Resent)>, kafka::Error> {
+    /// The topic's id and the ends of the gaps' partitions, now that nothing of an old session is in flight.
+    async fn starts(&self, outbox_id: &str, gaps: Vec<Gap>) -> Result<Starts, kafka::Error> {
+        let topic_id = self.inspector.topic_id(self.inspector.topic()).await?;
         let mut resends = Vec::with_capacity(gaps.len());
         for gap in gaps {
             let from_offset = self.inspector.watermarks(gap.partition).await?.high;
             let url = self.source.url().to_owned();
             resends.push((gap, Resent { url, outbox_id: outbox_id.to_owned(), from_offset }));
         }
-        Ok(resends)
+        Ok((topic_id, resends))
     }
 
     fn note_no_producer(&self, error: &kafka::Error) {

@@ -1,7 +1,7 @@
 //! The words that functions, bridge, host and tests share: the message and its limits, ids, the Kafka record, and the
 //! bodies of the two internal HTTP protocols.
 //!
-//! Entry points: [`Message`], [`NewMessage`], [`record`], [`outbox`], [`query`].
+//! Entry points: [`Message`], [`NewMessage`], [`record`], [`outbox`], [`lease`], [`query`].
 //! This crate does no I/O, reads no clock, draws no randomness and spawns nothing: all of that is passed in.
 
 mod conversation;
@@ -10,6 +10,7 @@ mod limits;
 mod message;
 mod timestamp;
 
+pub mod lease;
 pub mod outbox;
 pub mod query;
 pub mod record;
