@@ -97,10 +97,11 @@ impl Batch {
 
     /// The heads that were asked for; a conversation that is not among them has no message.
     pub(super) fn heads_read(&self, found: &HashMap<String, i64>, heads: &mut Heads) {
-        for conversation in self.open_conversations() {
-            if heads.get(conversation).is_none() {
-                heads.set(conversation, found.get(conversation).copied().unwrap_or(0));
-            }
+        // Those that were asked for: a full memory forgets the others on the way, and `found` says nothing of them.
+        let mut asked = self.open_conversations();
+        asked.retain(|conversation| heads.get(conversation).is_none());
+        for conversation in asked {
+            heads.set(conversation, found.get(conversation).copied().unwrap_or(0));
         }
     }
 
@@ -235,6 +236,20 @@ mod tests {
         batch.written(&plan, &mut heads);
         assert_eq!(batch.next(&heads), Step::Finished);
         assert_eq!(heads.get(r#"["alice","bob"]"#), Some(9));
+    }
+
+    #[test]
+    fn a_memory_that_runs_over_forgets_and_never_counts_from_nothing() {
+        let mut heads = Heads::new(3);
+        for (conversation, head) in [(r#"["alice","bob"]"#, 7), ("x", 1), ("y", 1)] {
+            heads.set(conversation, head);
+        }
+        let batch = Batch::new(vec![message(1, "carol", "a"), message(2, "bob", "b")], false);
+        assert_eq!(batch.next(&heads), Step::ReadHeads(vec![r#"["alice","carol"]"#]));
+        batch.heads_read(&HashMap::new(), &mut heads);
+        assert_eq!(batch.next(&heads), Step::ReadHeads(vec![r#"["alice","bob"]"#]));
+        batch.heads_read(&HashMap::from([(r#"["alice","bob"]"#.to_owned(), 7)]), &mut heads);
+        assert_eq!(places(batch.next(&heads)), [(0, 1), (1, 8)]);
     }
 
     #[test]
