@@ -114,7 +114,8 @@ pub(crate) struct Replay {
 /// The grammar: the commands, and a flag for each setting that is no secret.
 pub(crate) fn command() -> Command {
     let flags = config::flags(settings::is_used).map(|flag| flag.global(true).help_heading("Settings"));
-    Cli::command().args(flags).after_help(config::secrets_help(settings::is_used))
+    let help = "\nOnly warnings are logged unless --log or WIBER_LOG says otherwise.";
+    Cli::command().args(flags).after_help(config::secrets_help(settings::is_used) + help)
 }
 
 impl Cli {

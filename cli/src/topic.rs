@@ -155,6 +155,8 @@ impl Topic {
                 self.consumer.pause(&finished).map_err(self.failed("pausing"))?;
             }
         }
+        // A partition stays paused when it is assigned again.
+        self.consumer.resume(&assignment).map_err(self.failed("giving up"))?;
         self.consumer.unassign().map_err(self.failed("giving up"))
     }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::setting::{KAFKA_PROPERTY_FLAG, SETTINGS, Setting};
+use super::setting::{KAFKA_PROPERTIES, KAFKA_PROPERTY_FLAG, SETTINGS, Setting};
 use super::source::{NotUtf8, Source};
 
 /// Largest file that a `<NAME>_FILE` variable may point at, in bytes.
@@ -13,24 +13,25 @@ const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// The command line's grammar: a flag for every setting that is no secret, and a help text with every setting.
 #[must_use]
 pub fn command() -> Command {
-    let kafka_property = Arg::new(KAFKA_PROPERTY_FLAG)
-        .long(KAFKA_PROPERTY_FLAG)
-        .value_name("NAME=VALUE")
-        .action(ArgAction::Append)
-        .help("A librdkafka property that is no secret; may be repeated");
     Command::new("wiber-bridge")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Relays outboxes into Kafka, writes Kafka to MongoDB, answers queries")
         .after_help(format!("{}\nExit codes: 0 stopped in order, 1 failed, 2 bad settings.", secrets_help(|_| true)))
         .max_term_width(110)
         .args(flags(|_| true))
-        .arg(kafka_property)
 }
 
 /// The flags of the settings that `wanted` picks by their names, for another program that shares them.
 pub fn flags(wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = Arg> {
+    let kafka_property = Arg::new(KAFKA_PROPERTY_FLAG)
+        .long(KAFKA_PROPERTY_FLAG)
+        .value_name("NAME=VALUE")
+        .action(ArgAction::Append)
+        .help("A librdkafka property that is no secret; may be repeated");
+    let kafka_property = wanted(KAFKA_PROPERTIES.name).then_some(kafka_property);
     let flags = SETTINGS.iter().filter_map(|s| Some((s, s.flag?)));
-    flags.filter(move |(setting, _)| wanted(setting.name)).map(|(setting, flag)| flag_of(setting, flag))
+    let flags = flags.filter(move |(setting, _)| wanted(setting.name));
+    flags.map(|(setting, flag)| flag_of(setting, flag)).chain(kafka_property)
 }
 
 fn flag_of(setting: &Setting, flag: &'static str) -> Arg {

@@ -16,12 +16,20 @@ use crate::when;
 pub(super) struct Doubts {
     /// Stored by now.
     pub(super) stored: u64,
-    /// Accounted for by a dead letter that waits.
-    pub(super) dead_lettered: u64,
+    /// The dead letters that wait and account for records; one that was replayed in vain has several.
+    pub(super) dead_letters: HashSet<String>,
     /// On their way.
     pub(super) in_flight: u64,
     /// Accepted and not yet in the topic.
     pub(super) unpublished: u64,
+}
+
+impl Doubts {
+    fn account(&mut self, letter: &Letter) {
+        if letter.replayed_at.is_none() {
+            self.dead_letters.insert(letter.id.clone());
+        }
+    }
 }
 
 /// Every dead letter by its id.
@@ -103,7 +111,7 @@ fn judge(
         });
         match (content, letters.get(&at)) {
             (Some(content), _) if content == entry.digest => doubts.stored += 1,
-            (_, Some(letter)) if is_other => doubts.dead_lettered += u64::from(letter.replayed_at.is_none()),
+            (_, Some(letter)) if is_other => doubts.account(letter),
             _ if is_other => {
                 let problem =
                     format!("another content is stored under its id, and its record at {at} is not dead-lettered");
@@ -115,7 +123,7 @@ fn judge(
     }
     if let Some(letter) = letters.get(id.as_str()) {
         match letter.replayed_at {
-            None => doubts.dead_lettered += 1,
+            None => doubts.account(letter),
             Some(replayed) => {
                 late(
                     context,
@@ -164,7 +172,7 @@ fn judge_odd(context: &Context<'_>, odd: &Odd, letters: &Letters, findings: &mut
         return late(context, id, odd.appended_ms, problem, findings, doubts);
     };
     match letters.get(id).or_else(|| letters.get(&at)) {
-        Some(letter) => doubts.dead_lettered += u64::from(letter.replayed_at.is_none()),
+        Some(letter) => doubts.account(letter),
         None => {
             let problem = format!("the record at {at} cannot be stored ({}) and is not dead-lettered", reason.code());
             late(context, id, odd.appended_ms, problem, findings, doubts);

@@ -93,7 +93,7 @@ async fn verify(context: &Context<'_>, outboxes: &mut Outboxes, show: usize) -> 
         accepted: messages + late.not_in_topic + doubts.unpublished + lost,
         published: messages,
         stored: stored.count + doubts.stored,
-        dead_lettered: doubts.dead_lettered,
+        dead_lettered: u64::try_from(doubts.dead_letters.len()).unwrap_or(u64::MAX),
         in_flight: doubts.in_flight,
     };
     Ok(Report::new(context, outboxes, &published, counts, findings))

@@ -20,7 +20,7 @@ pub(super) struct Counts {
     pub(super) published: u64,
     /// In MongoDB.
     pub(super) stored: u64,
-    /// Records that cannot be stored and wait as dead letters.
+    /// Dead letters that wait, of records in the topic.
     pub(super) dead_lettered: u64,
     /// Accepted, not stored, and not late yet.
     pub(super) in_flight: u64,

@@ -91,7 +91,8 @@ impl Stored {
         let (id, content) = (Id::of(&document.id), digest(&document.clone().into_stored().message));
         let variants = published.variants(id);
         let same = variants.clone().find(|index| published.entry(*index).digest == content);
-        let problem = contradiction(document).or_else(|| {
+        // Without a record it is judged by that alone.
+        let problem = (!variants.is_empty()).then(|| contradiction(document)).flatten().or_else(|| {
             let differs = same.is_none() && !variants.is_empty();
             differs.then(|| "its content in MongoDB is not that of its record".to_owned())
         });
