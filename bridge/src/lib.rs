@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod consumer;
 pub mod kafka;
+mod mutant;
 pub mod relay;
 pub mod report;
 pub mod signals;

@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Each chosen row once, briefly, on one node
     #[arg(long)]
     pub(crate) short: bool,
+    /// Show that each of ten seeded bugs is caught, instead of testing what is built
+    #[arg(long)]
+    pub(crate) mutants: bool,
     /// Clients that send at once
     #[arg(long, default_value_t = 40)]
     pub(crate) clients: usize,

@@ -21,17 +21,13 @@ use crate::world::World;
 use lane::{Lane, Shared};
 pub(crate) use plan::{Phase, Plan, plan};
 
-/// How long draining and reading back may take.
-const CHECK_MAX: Duration = Duration::from_secs(900);
-
 /// Runs a campaign to its end.
 ///
 /// # Errors
 /// If the deployment cannot be started; what goes wrong afterwards stands in the outcome.
-pub(crate) async fn run(index: usize, plan: Plan) -> anyhow::Result<Campaign> {
-    let name = format!("faults-{}", index + 1);
-    println!("campaign {}: {}, {}", index + 1, plan.shape.word(), plan.describe());
-    let world = Arc::new(World::start(plan.shape, &name).await?);
+pub(crate) async fn run(name: &str, plan: Plan) -> anyhow::Result<Campaign> {
+    println!("{name}: {}, {}", plan.shape.word(), plan.describe());
+    let world = Arc::new(World::start(plan.shape, name, &plan.variant, plan.patience).await?);
     let begun = Instant::now();
     let acknowledged = Arc::new(AtomicU64::new(0));
     let shared = Arc::new(Shared::new(begun));
@@ -42,7 +38,7 @@ pub(crate) async fn run(index: usize, plan: Plan) -> anyhow::Result<Campaign> {
         move || counted.load(Ordering::Relaxed),
         move || doing.describe(),
     );
-    let mut campaign = Campaign::begin(&name, plan.shape);
+    let mut campaign = Campaign::begin(name, plan.shape);
     let mut log: Vec<Entry> = Vec::new();
     let mut latencies = hdrhistogram::Histogram::new(3)?;
     for phase in &plan.phases {
@@ -52,7 +48,7 @@ pub(crate) async fn run(index: usize, plan: Plan) -> anyhow::Result<Campaign> {
         world.heal().await?;
         latencies.add(load.latencies())?;
         log.extend(load.finish().await);
-        campaign.judged.push(judge(&world, phase, &log).await);
+        campaign.judged.push(judge(&world, phase, &log, plan.check_max).await);
     }
     campaign.samples = sampler.stop();
     campaign.seconds = begun.elapsed().as_secs_f64();
@@ -90,10 +86,10 @@ async fn run_lanes(
 }
 
 /// Drains, reads back and compares; a panic of the harness (a drain that never ends) is a finding too.
-async fn judge(world: &World, phase: &Phase, log: &[Entry]) -> Judged {
+async fn judge(world: &World, phase: &Phase, log: &[Entry], limit: Duration) -> Judged {
     let began = Instant::now();
     let logged = phase.class == Class::Ordinary;
-    let examined = AssertUnwindSafe(checker::examine(&world.stack, log, logged, CHECK_MAX)).catch_unwind().await;
+    let examined = AssertUnwindSafe(checker::examine(&world.stack, log, logged, limit)).catch_unwind().await;
     let report = examined.map_err(|panic| lane::panic_text(panic.as_ref()));
     Judged { phase: phase.name, seconds: began.elapsed().as_secs_f64(), report }
 }

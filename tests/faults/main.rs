@@ -8,6 +8,7 @@ mod args;
 mod campaign;
 mod disk;
 mod injection;
+mod mutants;
 mod report;
 mod rows;
 mod sampler;
@@ -31,11 +32,14 @@ fn main() -> anyhow::Result<ExitCode> {
 async fn run(args: &Args) -> anyhow::Result<bool> {
     wiber_tests::binaries::check_components();
     let seed = args.seed.unwrap_or_else(rand::random);
+    if args.mutants {
+        return mutants::run(args, seed).await;
+    }
     let plans = campaign::plan(args, seed)?;
     println!("seed {seed}: {}", args.replay(seed));
     let mut report = report::Run::begin(seed, args.replay(seed));
     for (index, plan) in plans.into_iter().enumerate() {
-        let outcome = campaign::run(index, plan).await?;
+        let outcome = campaign::run(&format!("faults-{}", index + 1), plan).await?;
         println!("{}", outcome.summary());
         report.add(outcome);
         // Written after each, so that what is known survives whatever comes.

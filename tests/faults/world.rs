@@ -13,7 +13,7 @@ use wiber_servers::tools::{self, Tools};
 use wiber_tests::node::Node;
 use wiber_tests::proxy::Proxy;
 use wiber_tests::stack::{Mongo as MongoAt, Plan, Stack};
-use wiber_tests::{mongo, names, run};
+use wiber_tests::{manifest, mongo, names, run};
 
 use crate::disk::Disk;
 use crate::injection::Recovery;
@@ -49,8 +49,18 @@ pub(crate) const SPARE: usize = 2;
 const BRIDGES: usize = 3;
 const OUTBOX_DISK_MB: u32 = 768;
 const KAFKA_DISK_MB: u32 = 2048;
-/// How long anything may take to be well again before that counts as not recovering.
-const RECOVERY_MAX: Duration = Duration::from_secs(180);
+/// What differs from a deployment of what is under test.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Variant {
+    /// Another bridge.
+    pub(crate) bridge: Option<PathBuf>,
+    /// Another component *send*.
+    pub(crate) send: Option<PathBuf>,
+    /// Variables of the bridges' environment.
+    pub(crate) settings: Vec<(String, String)>,
+    /// The outbox's journal, as the functions' variable says it.
+    pub(crate) journal: Option<&'static str>,
+}
 
 /// The deployment.
 pub(crate) struct World {
@@ -63,12 +73,14 @@ pub(crate) struct World {
     pub(crate) outbox_disk: Result<Disk, String>,
     /// Where the first broker lies.
     pub(crate) kafka_disk: Result<Disk, String>,
+    /// How long anything may take to be well again before that counts as not recovering.
+    patience: Duration,
     supervisor: Supervisor,
 }
 
 impl World {
     /// Starts everything and waits until it is ready.
-    pub(crate) async fn start(shape: Shape, name: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn start(shape: Shape, name: &str, variant: &Variant, patience: Duration) -> anyhow::Result<Self> {
         let tools = tools::ensure(&tools::default_cache(), &Progress::new()).await?;
         let folder = run::subfolder(name);
         let outbox_disk = Disk::mount(&folder.join("outbox"), OUTBOX_DISK_MB);
@@ -82,7 +94,22 @@ impl World {
             Ok(disk) => disk.folder().to_owned(),
             Err(_) => folder.clone(),
         };
-        let plan = Plan::new(name)
+        let mut plan = Plan::new(name);
+        if let Some(bridge) = &variant.bridge {
+            plan = plan.bridge_program(bridge.clone());
+        }
+        if let Some(send) = &variant.send {
+            let mut manifest = manifest::load();
+            manifest::replace(&mut manifest, "send", send);
+            plan = plan.manifest(manifest);
+        }
+        for (name, value) in &variant.settings {
+            plan = plan.setting(name, value);
+        }
+        if let Some(journal) = variant.journal {
+            plan = plan.variable("outbox_journal", journal);
+        }
+        let plan = plan
             .folder(folder)
             .outbox(outbox)
             .bridges(BRIDGES)
@@ -92,7 +119,7 @@ impl World {
             .setting("WIBER_KAFKA_MIN_INSYNC_REPLICAS", in_sync);
         let stack = Arc::new(plan.start().await);
         let supervisor = Supervisor::start(&stack);
-        let world = Self { shape, stack, brokers, members, tools, outbox_disk, kafka_disk, supervisor };
+        let world = Self { shape, stack, brokers, members, tools, outbox_disk, kafka_disk, patience, supervisor };
         world.hold(world.bridge(SPARE));
         world.bridge(SPARE).terminate(Duration::from_secs(15)).await;
         world.stack.ready().await;
@@ -150,8 +177,8 @@ impl World {
                 Ok(answer) => answer.to_string(),
                 Err(error) => error.to_string(),
             };
-            if began.elapsed() > RECOVERY_MAX {
-                return Err(format!("no message was accepted for {RECOVERY_MAX:?}; last answer: {seen}"));
+            if began.elapsed() > self.patience {
+                return Err(format!("no message was accepted for {:?}; last answer: {seen}", self.patience));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -161,7 +188,7 @@ impl World {
     pub(crate) async fn recovers(&self) -> Result<Recovery, String> {
         let began = Instant::now();
         let (accepted, id) = self.accepts().await?;
-        self.reaches(&id, "stored", RECOVERY_MAX).await?;
+        self.reaches(&id, "stored", self.patience).await?;
         Ok(Recovery { accepted, stored: began.elapsed() })
     }
 

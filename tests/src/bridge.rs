@@ -1,6 +1,6 @@
 //! The bridge as a program: its settings, all by environment.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wiber_servers::process::Spec;
 
@@ -9,6 +9,8 @@ use crate::binaries;
 /// What a bridge is started with.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Another program than the one under test.
+    pub program: Option<PathBuf>,
     /// Kafka's `host:port`.
     pub kafka: String,
     /// The topic.
@@ -34,7 +36,8 @@ pub struct Settings {
 /// How it is started; its log goes into `folder`.
 #[must_use]
 pub fn spec(name: &str, settings: &Settings, folder: &Path) -> Spec {
-    let spec = Spec::new(name, binaries::program("wiber-bridge"), folder.join(name).with_extension("log"))
+    let program = settings.program.clone().unwrap_or_else(|| binaries::program("wiber-bridge"));
+    let spec = Spec::new(name, program, folder.join(name).with_extension("log"))
         .dir(folder)
         .env("KAFKA_BOOTSTRAP_SERVERS", &settings.kafka)
         .env("KAFKA_TOPIC", &settings.topic)

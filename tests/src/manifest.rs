@@ -26,6 +26,16 @@ pub fn load() -> Table {
     manifest
 }
 
+/// Gives a component another file.
+///
+/// # Panics
+/// If there is no such component.
+pub fn replace(manifest: &mut Table, component: &str, file: &Path) {
+    let table = components(manifest).find(|(name, _)| *name == component).and_then(|(_, table)| table.as_table_mut());
+    let table = table.unwrap_or_else(|| panic!("spin.toml has no component {component}"));
+    table.insert("source".into(), file.display().to_string().into());
+}
+
 /// Takes a grant, such as `sqlite_databases`, from a component.
 ///
 /// # Panics

@@ -15,6 +15,8 @@ const COMPONENTS: [&str; 4] = ["send", "fetch", "outbox", "status"];
 /// The same, as cargo is told.
 pub(crate) const COMPONENT_PACKAGES: [&str; 4] =
     ["--package=wiber-send", "--package=wiber-fetch", "--package=wiber-outbox", "--package=wiber-status"];
+/// Seeded bugs of *send*, each the feature `mutant-<name>` of wiber-database.
+const SEND_MUTANTS: [&str; 2] = ["early-answer", "synchronous-normal"];
 pub(crate) const WASM_TARGET: &str = "--target=wasm32-wasip2";
 
 #[derive(Debug, clap::Args)]
@@ -61,6 +63,28 @@ pub(crate) async fn programs(repository: &Repository, progress: &Progress) -> an
     Ok(())
 }
 
+/// Builds what has seeded bugs, beside what has none: the bridge with all of its own, *send* once for each of its own.
+pub(crate) async fn mutants(repository: &Repository, progress: &Progress) -> anyhow::Result<()> {
+    let task = progress.task("Building seeded bugs");
+    let folder = repository.mutants();
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for name in SEND_MUTANTS {
+        let feature = format!("--features=wiber-database/mutant-{name}");
+        let arguments = ["build", "--release", WASM_TARGET, "--package=wiber-send", &feature];
+        cargo::watched(repository.root(), &task, &arguments).await?;
+        let built = repository.target().join("wasm32-wasip2/release/wiber_send.wasm");
+        install(&built, &folder.join(format!("send-{name}.wasm")))?;
+    }
+    let bridge = ["build", "--bin=wiber-bridge", "--features=wiber-bridge/mutants"];
+    cargo::watched(repository.root(), &task, &bridge).await?;
+    install(&repository.programs().join("wiber-bridge"), &folder.join("wiber-bridge"))?;
+    // Put back what belongs there.
+    programs(repository, progress).await?;
+    functions(repository, progress).await?;
+    task.done("target/mutants");
+    Ok(())
+}
+
 /// Replaces `to` at once, since a host may be reading it, and only if it differs: a new date would make Spin build again.
 fn install(from: &Path, to: &Path) -> anyhow::Result<()> {
     let new = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
@@ -68,6 +92,7 @@ fn install(from: &Path, to: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let part = to.with_extension("wasm.part");
-    fs::write(&part, new).with_context(|| format!("cannot write {}", part.display()))?;
+    // With its permissions, which a program needs.
+    fs::copy(from, &part).with_context(|| format!("cannot write {}", part.display()))?;
     fs::rename(&part, to).with_context(|| format!("cannot write {}", to.display()))
 }

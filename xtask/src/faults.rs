@@ -28,6 +28,9 @@ pub(crate) async fn run(repository: &Repository, arguments: Arguments) -> anyhow
         build::programs(repository, &progress).await
     };
     tokio::try_join!(servers, builds)?;
+    if arguments.harness.iter().any(|argument| argument == "--mutants") {
+        build::mutants(repository, &progress).await?;
+    }
     harness(repository, &arguments.harness)
 }
 
@@ -35,6 +38,7 @@ pub(crate) async fn run(repository: &Repository, arguments: Arguments) -> anyhow
 pub(crate) fn harness(repository: &Repository, arguments: &[String]) -> anyhow::Result<ExitCode> {
     let mut harness = Command::new(repository.programs().join(PROGRAM));
     harness.args(arguments).current_dir(repository.root()).env("WIBER_BIN_DIR", repository.programs());
+    harness.env("WIBER_MUTANT_DIR", repository.mutants());
     cargo::show(harness)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -43,6 +43,11 @@ impl Repository {
         self.root.join("target/components")
     }
 
+    /// The folder of builds with seeded bugs.
+    pub(crate) fn mutants(&self) -> PathBuf {
+        self.target.join("mutants")
+    }
+
     /// The folder of data that stays between runs.
     pub(crate) fn data(&self) -> PathBuf {
         self.root.join(".wiber")

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use wiber_model::record;
 
 use crate::kafka::Watermarks;
+use crate::mutant::Mutant;
 use crate::store::{Gap, GapReason};
 
 /// Why a partition's task could not read on.
@@ -88,7 +89,8 @@ fn waiting(view: View, gap: &Gap, facts: &Facts<'_>) -> Verdict {
     let resent = |url: &String| gap.resent.iter().any(|r| r.url == *url);
     if matches!(view, View::Idle { .. }) && facts.outboxes.iter().all(resent) {
         // The log may have lost more of its start in the meantime: what was sent again lies above.
-        let at = gap.resume_at.clamp(facts.log.low, facts.log.high.max(facts.log.low));
+        let wanted = if Mutant::StartFromLatest.is_on() { facts.log.high } else { gap.resume_at };
+        let at = wanted.clamp(facts.log.low, facts.log.high.max(facts.log.low));
         return Verdict::Resume { at, gap: gap.clone() };
     }
     Verdict::Wait(gap.clone())
@@ -96,7 +98,8 @@ fn waiting(view: View, gap: &Gap, facts: &Facts<'_>) -> Verdict {
 
 fn idle(reached: Option<i64>, trouble: Option<Trouble>, facts: &Facts<'_>) -> Verdict {
     // Without a committed offset nothing was read yet, so a log that no longer begins at 0 has lost records unread.
-    let at = reached.or(facts.committed).unwrap_or(0);
+    let nothing_read = if Mutant::StartFromLatest.is_on() { facts.log.high } else { 0 };
+    let at = reached.or(facts.committed).unwrap_or(nothing_read);
     match trouble {
         Some(Trouble::Unreadable) => stalled(at, facts.log),
         // In range and yet refused: the log was cut and has grown again, so where it differs is not known.

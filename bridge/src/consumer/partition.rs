@@ -21,6 +21,7 @@ use super::retry::{Retry, Stopped};
 use super::sequence::Batch;
 use super::{triage, writer};
 use crate::clock::unix_ms;
+use crate::mutant::Mutant;
 use crate::store::{Known, Store};
 use crate::telemetry::{Metrics, Operation, Stage};
 
@@ -149,6 +150,9 @@ impl Task {
         }
         // librdkafka discards what it fetched before a change of position; a record below is one that slipped through.
         let records: Vec<Record> = records.into_iter().filter(|r| self.offsets.track(r.offset).is_ok()).collect();
+        if Mutant::CommitBeforeStore.is_on() {
+            records.iter().for_each(|record| self.offsets.confirm(record.offset));
+        }
         self.progress.show(&self.offsets, true);
         let outcome = self.settle(&records).await;
         self.progress.show(&self.offsets, false);

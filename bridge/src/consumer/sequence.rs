@@ -116,6 +116,15 @@ impl Batch {
         }
     }
 
+    /// What [`Mutant::DeadLetterOnTimeout`](crate::mutant::Mutant) does.
+    pub(super) fn give_up(&mut self) {
+        for entry in &mut self.entries {
+            if entry.fate == Fate::Open {
+                entry.fate = Fate::Conflict;
+            }
+        }
+    }
+
     /// The write's outcome is doubtful: nothing is believed until it was read back.
     pub(super) fn doubt(&mut self, heads: &mut Heads) {
         for conversation in self.open_conversations() {

@@ -7,6 +7,7 @@ use super::gap::Repeats;
 use super::record::Record;
 use super::sequence::{Batch, Fate};
 use super::settled::Settled;
+use crate::mutant::Mutant;
 use crate::store::Known;
 
 /// Records as they arrive, by what is to be done about them.
@@ -37,6 +38,9 @@ pub(super) fn arrived<'a>(records: &'a [Record], repeats: &Repeats) -> Arrived<'
                 break;
             }
         }
+    }
+    if Mutant::OrderByClock.is_on() {
+        sorted.messages.sort_by_key(|record| record.message().map(|m| (m.timestamp, m.message_id.clone())));
     }
     sorted
 }

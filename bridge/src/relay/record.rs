@@ -1,5 +1,7 @@
 //! A row as a Kafka record.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use rdkafka::message::{Header, OwnedHeaders};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -8,6 +10,7 @@ use wiber_model::record::{self, header};
 use wiber_model::{Conversation, MessageId};
 
 use super::session::Unsent;
+use crate::mutant::Mutant;
 
 const SPEC_VERSION: &str = "1.0";
 const CONTENT_TYPE: &str = "application/json";
@@ -47,6 +50,28 @@ pub(super) fn prepare(row: Row) -> Result<Unsent<Outgoing>, Unreadable> {
     let Row { position, message, request_id, traceparent } = row;
     let head: Head =
         serde_json::from_str(message.get()).map_err(|source| Unreadable { position, source: without_text(source) })?;
+    if Mutant::RetryUnderNewId.is_on() && was_met(position) {
+        let message_id = MessageId::new(head.message_id.millis(), rand::random());
+        let text = message.get().replace(head.message_id.as_str(), message_id.as_str());
+        let message = RawValue::from_string(text).map_err(|source| Unreadable { position, source })?;
+        return Ok(outgoing(position, message, Head { message_id, ..head }, request_id, traceparent));
+    }
+    Ok(outgoing(position, message, head, request_id, traceparent))
+}
+
+/// Whether a row of this position was sent before, or a higher one: what [`Mutant::RetryUnderNewId`] goes by.
+fn was_met(position: i64) -> bool {
+    static HIGHEST: AtomicI64 = AtomicI64::new(0);
+    HIGHEST.fetch_max(position, Ordering::Relaxed) >= position
+}
+
+fn outgoing(
+    position: i64,
+    message: Box<RawValue>,
+    head: Head,
+    request_id: String,
+    traceparent: String,
+) -> Unsent<Outgoing> {
     let payload = Outgoing {
         conversation: Conversation::of(&head.from_user, &head.to_user),
         created_at: head.created_at,
@@ -54,7 +79,7 @@ pub(super) fn prepare(row: Row) -> Result<Unsent<Outgoing>, Unreadable> {
         traceparent,
         message,
     };
-    Ok(Unsent { position, message_id: head.message_id, payload })
+    Unsent { position, message_id: head.message_id, payload }
 }
 
 // serde's own text may quote contents.

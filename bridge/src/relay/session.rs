@@ -13,6 +13,8 @@ use std::time::Duration;
 use wiber_model::MessageId;
 use wiber_model::outbox::{PublishedRow, Which};
 
+use crate::mutant::Mutant;
+
 /// Most rows in Kafka's hands or acknowledged and not yet marked.
 pub(super) const WINDOW_ROWS: usize = 10_000;
 
@@ -139,7 +141,11 @@ impl<R> Session<R> {
             // Nothing above the cursor: the highest rows are settled and gone.
             let reached = rows.is_empty().then_some(cursor);
             self.target = reached.or(self.target).or(last_position);
-            self.unsent.extend(rows);
+            if Mutant::UnorderedDrain.is_on() {
+                self.unsent.extend(rows.into_iter().rev());
+            } else {
+                self.unsent.extend(rows);
+            }
         }
         Ok(())
     }

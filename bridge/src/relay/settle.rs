@@ -14,6 +14,7 @@ use super::tenure::Held;
 use super::walk::{Page, Walk};
 use crate::backoff::Backoff;
 use crate::kafka::lag::Lag;
+use crate::mutant::Mutant;
 use crate::report::Chain;
 use crate::store::{self, Store};
 use crate::telemetry::{Metrics, Stage};
@@ -127,7 +128,11 @@ impl Settle {
     async fn page(&self, walk: &mut Walk) -> Result<Page, Error> {
         let UnsettledAnswer { outbox_id, rows } = self.source.unsettled(walk.after, ROWS_MAX).await?;
         let refs: Vec<RowRef> = rows.iter().cloned().map(RowRef::from).collect();
-        let settled = self.store.settled(&outbox_id, &refs).await?;
+        let settled = if Mutant::DeleteOnPublish.is_on() {
+            refs.iter().map(|row| row.position).collect()
+        } else {
+            self.store.settled(&outbox_id, &refs).await?
+        };
         let mut page = walk.page(rows, &settled);
         if !page.free.is_empty() {
             let free = std::mem::take(&mut page.free);

@@ -72,6 +72,11 @@ impl<B: Bell + 'static> Committer<B> {
     /// # Errors
     /// See [`Error::nothing_written`].
     pub async fn commit<S: Source + 'static>(self: &Rc<Self>, source: &Rc<S>, entry: Entry, bounds: Bounds) -> Outcome {
+        if cfg!(feature = "mutant-early-answer") {
+            let source = Rc::clone(source);
+            B::spawn(async move { drop(accept(&*source, &[entry], bounds).await) });
+            return Ok(true);
+        }
         let outcome = Rc::new(RefCell::new(None));
         if self.committing.replace(true) {
             let (ringer, listener) = B::new();

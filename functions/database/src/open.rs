@@ -91,6 +91,9 @@ impl<C: Connection> Database<C> {
         this.set_journal(setting).await?;
         this.run("PRAGMA synchronous=FULL", &[]).await?;
         let synchronous = this.one("PRAGMA synchronous", &[]).await?.integer();
+        if cfg!(feature = "mutant-synchronous-normal") {
+            this.run("PRAGMA synchronous=NORMAL", &[]).await?;
+        }
         if synchronous != 2 {
             return Err(Error::NotDurable(format!("synchronous reads back as {synchronous} instead of 2 (FULL)")));
         }

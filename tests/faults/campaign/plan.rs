@@ -8,13 +8,15 @@ use wiber_tests::load::Shape as LoadShape;
 use super::load_shape;
 use crate::args::{Args, Nodes};
 use crate::rows::{ALL, Class, Part, Row};
-use crate::world::Shape;
+use crate::world::{Shape, Variant};
 
 /// Longest campaign, minutes: its log and its documents are compared in memory.
 const MINUTES_MAX: f64 = 12.0;
 /// The part of a campaign in which Kafka's log is destroyed.
 const LOG_LOSS_SHARE: f64 = 0.2;
 const LANES: usize = 2;
+const PATIENCE: Duration = Duration::from_secs(180);
+const CHECK_MAX: Duration = Duration::from_secs(900);
 
 /// One campaign.
 pub(crate) struct Plan {
@@ -22,6 +24,11 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) short: bool,
     pub(crate) load: LoadShape,
+    pub(crate) variant: Variant,
+    /// How long recovering may take.
+    pub(crate) patience: Duration,
+    /// How long draining and reading back may take.
+    pub(crate) check_max: Duration,
     pub(crate) phases: Vec<Phase>,
 }
 
@@ -72,7 +79,16 @@ pub(crate) fn plan(args: &Args, seed: u64) -> anyhow::Result<Vec<Plan>> {
             continue;
         }
         let seed = seed.wrapping_add(index as u64);
-        plans.push(Plan { shape, seed, short: args.short, load: load_shape(args.clients, args.pace_ms), phases });
+        plans.push(Plan {
+            shape,
+            seed,
+            short: args.short,
+            load: load_shape(args.clients, args.pace_ms),
+            variant: Variant::default(),
+            patience: PATIENCE,
+            check_max: CHECK_MAX,
+            phases,
+        });
     }
     if plans.is_empty() {
         bail!("none of the rows runs on this deployment; see --nodes");

@@ -32,6 +32,7 @@ pub struct Plan {
     mongo: Option<Mongo>,
     folder: Option<PathBuf>,
     outbox: Option<PathBuf>,
+    bridge: Option<PathBuf>,
     variables: Vec<(String, String)>,
     settings: Vec<(String, String)>,
     manifest: Option<toml::Table>,
@@ -49,6 +50,7 @@ impl Plan {
             mongo: None,
             folder: None,
             outbox: None,
+            bridge: None,
             variables: Vec::new(),
             settings: Vec::new(),
             manifest: None,
@@ -95,6 +97,12 @@ impl Plan {
     #[must_use]
     pub fn outbox(self, folder: PathBuf) -> Self {
         Self { outbox: Some(folder), ..self }
+    }
+
+    /// Another bridge than the one under test.
+    #[must_use]
+    pub fn bridge_program(self, program: PathBuf) -> Self {
+        Self { bridge: Some(program), ..self }
     }
 
     /// Sets a Spin variable.
@@ -190,6 +198,7 @@ impl Plan {
         };
         let bridge = |(index, address): (usize, &SocketAddr)| {
             let settings = bridge::Settings {
+                program: self.bridge.clone(),
                 kafka: kafka.clone(),
                 topic: self.name.clone(),
                 group: self.name.clone(),
