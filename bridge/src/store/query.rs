@@ -98,7 +98,7 @@ impl Store {
         let Some(document) = stored else { return Ok(letter.map(MessageState::DeadLettered)) };
         let hops = document.stored_hops();
         // Without a replay it is of another record, which only claimed this id.
-        let letter = letter.filter(|letter| letter.replays > 0);
+        let letter = letter.filter(|letter| letter.replays > 0).map(Box::new);
         Ok(Some(MessageState::Stored { message: document.into_stored(), hops, letter }))
     }
 

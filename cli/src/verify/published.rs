@@ -212,11 +212,11 @@ fn ranges(context: &Context<'_>, ends: &[Range]) -> Result<Vec<Range>, topic::Er
     let own = scope.conversation().map(|conversation| partition_of(conversation.as_str().as_bytes()));
     let mut ranges: Vec<Range> =
         ends.iter().copied().filter(|range| own.is_none_or(|own| own == range.partition)).collect();
-    if let Some(from) = scope.from_ms() {
+    if let Some(from) = scope.start_ms() {
         let starts = context.topic.since(&ranges, from.saturating_sub(CLOCKS_APART_MS))?;
         ranges.iter_mut().zip(starts).for_each(|(range, start)| range.from = start);
     }
-    if let Some(to) = scope.to_ms() {
+    if let Some(to) = scope.end_ms() {
         let stops = context.topic.since(&ranges, to.saturating_add(CLOCKS_APART_MS))?;
         ranges.iter_mut().zip(stops).for_each(|(range, stop)| range.to = stop);
     }

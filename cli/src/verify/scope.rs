@@ -51,11 +51,11 @@ impl Scope {
         self.from_ms.is_some() || self.to_ms.is_some()
     }
 
-    pub(super) fn from_ms(&self) -> Option<i64> {
+    pub(super) fn start_ms(&self) -> Option<i64> {
         self.from_ms
     }
 
-    pub(super) fn to_ms(&self) -> Option<i64> {
+    pub(super) fn end_ms(&self) -> Option<i64> {
         self.to_ms
     }
 

@@ -107,7 +107,7 @@ pub enum MessageState {
         hops: StoredHops,
         /// What came before, if it was dead-lettered and replayed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        letter: Option<LetterHops>,
+        letter: Option<Box<LetterHops>>,
     },
     /// In the dead-letter topic.
     DeadLettered(LetterHops),

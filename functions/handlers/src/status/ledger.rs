@@ -100,7 +100,7 @@ fn known(id: &MessageId, state: MessageState) -> Reply {
     match state {
         MessageState::Stored { message: StoredMessage { message, seq }, hops, letter } => {
             let mut ledger = vec![Hop::accepted(hops.accepted_at, hops.row)];
-            ledger.extend(letter.into_iter().flat_map(dead_letter));
+            ledger.extend(letter.into_iter().flat_map(|letter| dead_letter(*letter)));
             let published = Hop::published(hops.published_at, hops.partition.into(), hops.offset);
             ledger.push(Hop { topic: Some(hops.topic), ..published });
             ledger.push(Hop { seq: Some(seq), ..Hop::at("stored", hops.stored_at) });
