@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::identity::Identity;
 use crate::backoff::Backoff;
 use crate::report::Chain;
-use crate::store::{Error, Gap, Resent, Store};
+use crate::store::{Error, Gap, Resent, Store, Topic};
 
 /// Most chores waiting for MongoDB; the relay waits with the next.
 pub(super) const WAITING_MAX: usize = 64;
@@ -17,6 +17,9 @@ pub(super) const WAITING_MAX: usize = 64;
 pub(super) enum Chore {
     /// The lease is held of an outbox with this id.
     Compare { outbox_id: String, done: oneshot::Sender<()> },
+    /// The topic that rows are sent to, unless one is recorded already: that it was made anew is known only by what was
+    /// recorded before, and consumers may begin later.
+    Topic(Topic),
     /// All unsettled rows were sent again for a gap.
     Resent { gap: Box<Gap>, resent: Resent },
 }
@@ -25,12 +28,13 @@ pub(super) enum Chore {
 pub(super) async fn run(
     mut identity: Identity,
     store: Store,
+    topic: String,
     mut chores: mpsc::Receiver<Chore>,
     stop: CancellationToken,
 ) {
     while let Some(Some(chore)) = stop.run_until_cancelled(chores.recv()).await {
         let mut backoff = Backoff::for_servers();
-        while let Err(error) = attempt(&mut identity, &store, &chore).await {
+        while let Err(error) = attempt(&mut identity, &store, &topic, &chore).await {
             tracing::debug!(error = %Chain(&error), "MongoDB is not told yet");
             if !backoff.wait(&stop).await {
                 return;
@@ -43,9 +47,13 @@ pub(super) async fn run(
     }
 }
 
-async fn attempt(identity: &mut Identity, store: &Store, chore: &Chore) -> Result<(), Error> {
+async fn attempt(identity: &mut Identity, store: &Store, name: &str, chore: &Chore) -> Result<(), Error> {
     match chore {
         Chore::Compare { outbox_id, .. } => identity.compare(outbox_id).await,
+        Chore::Topic(topic) => match store.topic(name).await? {
+            Some(_) => Ok(()),
+            None => store.set_topic(name, topic).await,
+        },
         Chore::Resent { gap, resent } => store.mark_resent(gap, resent).await,
     }
 }

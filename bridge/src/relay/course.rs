@@ -36,14 +36,18 @@ impl Course {
         waiting_for(url, open, &self.done)
     }
 
-    /// The next session sends to the topic with this id, where brokers have ids. One that was made anew has none of the
+    /// The next session sends to the topic with this id. One that was made anew has none of the
     /// rows that the sessions before sent: they come first, before any other does. Consumers find this out as well, but
     /// only if they had recorded the old topic.
-    pub(super) fn begins_in(&mut self, topic_id: Option<String>) {
-        if topic_id.is_some() && topic_id != self.topic_id {
+    ///
+    /// `true` if it is another topic than before, or the first: it is worth recording.
+    pub(super) fn begins_in(&mut self, topic_id: &str) -> bool {
+        let is_other = self.topic_id.as_deref() != Some(topic_id);
+        if is_other {
             self.requested |= self.topic_id.is_some();
-            self.topic_id = topic_id;
+            self.topic_id = Some(topic_id.to_owned());
         }
+        is_other
     }
 
     /// Which rows the next session sends; `for_gaps` if a gap waits.
@@ -94,13 +98,12 @@ mod tests {
     #[test]
     fn a_topic_made_anew_gets_all_that_is_unsettled() {
         let mut course = Course::default();
-        course.begins_in(Some("a".into()));
-        course.begins_in(None);
-        course.begins_in(Some("a".into()));
+        assert!(course.begins_in("a"));
+        assert!(!course.begins_in("a"));
         assert_eq!(course.which(false), Which::Unpublished);
-        course.begins_in(Some("b".into()));
+        assert!(course.begins_in("b"));
         course.ended(Some(End::Failed), false);
-        course.begins_in(Some("b".into()));
+        assert!(!course.begins_in("b"));
         assert_eq!(course.which(false), Which::Unsettled);
     }
 }

@@ -18,7 +18,7 @@ use crate::backoff::Backoff;
 use crate::kafka::{self, Inspector};
 use crate::report::Chain;
 use crate::status::Board;
-use crate::store::{Gap, Resent};
+use crate::store::{Gap, Resent, Topic};
 use crate::telemetry::{Metrics, Operation};
 
 /// How long draining waits for MongoDB to know the outbox before it begins without.
@@ -42,8 +42,8 @@ pub(super) struct Drain {
     pub(super) limits: Limits,
 }
 
-/// Kafka's id of the topic, and what is sent again from where.
-type Starts = (Option<String>, Vec<(Gap, Resent)>);
+/// The topic, where brokers have ids, and what is sent again from where.
+type Starts = (Option<Topic>, Vec<(Gap, Resent)>);
 
 impl Drain {
     /// Drains until shutdown.
@@ -64,8 +64,13 @@ impl Drain {
             let gaps = course.waiting(self.source.url(), &self.gaps.borrow_and_update());
             let resends = match shutdown.run_until_cancelled(self.starts(&outbox_id, gaps)).await {
                 None => break,
-                Some(Ok((topic_id, resends))) => {
-                    course.begins_in(topic_id);
+                Some(Ok((topic, resends))) => {
+                    // Brokers without ids tell nothing.
+                    if let Some(topic) = topic
+                        && course.begins_in(&topic.topic_id)
+                    {
+                        let _ = shutdown.run_until_cancelled(self.tell.send(Chore::Topic(topic))).await;
+                    }
                     resends
                 }
                 Some(Err(error)) => {
@@ -135,16 +140,18 @@ impl Drain {
         }
     }
 
-    /// The topic's id and the ends of the gaps' partitions, now that nothing of an old session is in flight.
+    /// The topic and the ends of the gaps' partitions, now that nothing of an old session is in flight.
     async fn starts(&self, outbox_id: &str, gaps: Vec<Gap>) -> Result<Starts, kafka::Error> {
-        let topic_id = self.inspector.topic_id(self.inspector.topic()).await?;
+        let found = self.inspector.describe(self.inspector.topic()).await?;
+        let topic = found
+            .and_then(|found| Some(Topic { topic_id: found.id?, partitions: i32::try_from(found.partitions).ok()? }));
         let mut resends = Vec::with_capacity(gaps.len());
         for gap in gaps {
             let from_offset = self.inspector.watermarks(gap.partition).await?.high;
             let url = self.source.url().to_owned();
             resends.push((gap, Resent { url, outbox_id: outbox_id.to_owned(), from_offset }));
         }
-        Ok((topic_id, resends))
+        Ok((topic, resends))
     }
 
     fn note_no_producer(&self, error: &kafka::Error) {

@@ -1,6 +1,6 @@
 //! Everything that is done for one outbox, side by side: draining, settling, the lease, statistics.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -30,12 +30,13 @@ pub(super) async fn run(
     let drained = CancellationToken::new();
     let mut beside = JoinSet::new();
     let identity = Identity::new(source.url(), store.clone(), board.clone(), metrics.clone());
-    beside.spawn(chores::run(identity, store.clone(), chores, drained.clone()));
+    beside.spawn(chores::run(identity, store.clone(), inspector.topic().to_owned(), chores, drained.clone()));
     let keeper = Keeper {
         source: source.clone(),
         held: held_sender,
         renew: Arc::clone(&renew),
         release_limit: limits.release,
+        refused: Mutex::default(),
         board: board.clone(),
         metrics: metrics.clone(),
     };
