@@ -33,6 +33,15 @@ impl Committing {
         self.acknowledged = self.acknowledged.max(offset);
     }
 
+    /// What the coordinator has. Less than it took: an old commit that came late has replaced it, and would stand for as
+    /// long as nothing new is read. At worst this is outdated, and the same offset is sent twice.
+    pub(super) fn found(&mut self, committed: Option<i64>) {
+        let committed = committed.unwrap_or(0);
+        if committed < self.acknowledged {
+            *self = Self::new(committed);
+        }
+    }
+
     /// It refused one: what is still owned is sent again.
     pub(super) fn refused(&mut self) {
         self.sent = self.acknowledged;
@@ -53,5 +62,18 @@ mod tests {
         committing.acknowledged(9);
         committing.acknowledged(8);
         assert_eq!((committing.due(9), committing.last(9)), (None, None));
+    }
+
+    #[test]
+    fn an_old_commit_that_came_late_is_made_good() {
+        let mut committing = Committing::new(5);
+        committing.due(9);
+        committing.found(Some(5));
+        assert_eq!(committing.due(9), None, "its answer is still to come");
+        committing.acknowledged(9);
+        committing.found(Some(9));
+        assert_eq!(committing.due(9), None);
+        committing.found(Some(7));
+        assert_eq!(committing.due(9), Some(9));
     }
 }

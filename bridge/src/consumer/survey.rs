@@ -75,6 +75,8 @@ pub(super) struct Finding {
     pub(super) partition: i32,
     pub(super) generation: u64,
     pub(super) log: Watermarks,
+    /// What the group has committed.
+    pub(super) committed: Option<i64>,
     pub(super) verdict: Verdict,
 }
 
@@ -108,7 +110,7 @@ pub(super) async fn survey(
         };
         let verdict = decide(up_to_date(&subject, log), &facts);
         record(&store, &topic, &topic_id, partition, &verdict).await?;
-        findings.push(Finding { partition, generation, log, verdict });
+        findings.push(Finding { partition, generation, log, committed: facts.committed, verdict });
     }
     Ok(Survey { topic_id, findings, silent })
 }

@@ -82,10 +82,11 @@ impl Group<'_> {
 
     /// Notes what Kafka told of a partition; `false` if that is outdated.
     fn answered(&mut self, finding: &Finding) -> bool {
-        let Finding { partition, generation, log, .. } = finding;
+        let Finding { partition, generation, log, committed, .. } = finding;
         let Some(slot) = self.slots.get_mut(partition).filter(|s| s.generation == *generation) else { return false };
         if let Some(reading) = slot.reading_mut() {
             reading.compare(*log, Instant::now());
+            reading.committing.found(*committed);
         }
         self.parts.board.clear_note(&silent_note(*partition));
         true
