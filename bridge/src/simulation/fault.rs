@@ -10,7 +10,7 @@ use super::world::{Command, Watched, World};
 
 /// Plans one fault at this time of the future.
 pub(crate) fn plan(world: &mut World, at: Ms, processes: usize) {
-    let kind = world.engine.between(0, 15);
+    let kind = world.engine.between(0, 17);
     let process = world.engine.index(processes);
     world.engine.after(at, None, move |world| inject(world, kind, process));
 }
@@ -37,15 +37,16 @@ fn inject(world: &mut World, kind: u64, process: usize) {
             let outbox = world.engine.index(world.outboxes.len());
             world.outbox_down[outbox] = down(world, "an outbox");
         }
-        9..=10 => {
-            world.engine.note(|| "FAULT MongoDB fails over".to_owned());
-            world.mongo.fail_over();
-            check::places(world);
-        }
+        9 => fail_over(world),
+        10 => lag(world),
         11 => break_producer(world),
         12 => lose_end(world),
         13 => recreate(world),
         14 => poison(world),
+        15..=16 => {
+            world.engine.note(|| format!("FAULT process {process} is asked to end"));
+            world.commands.push(Command::Stop(process));
+        }
         _ => {
             let outbox = world.engine.index(world.outboxes.len());
             let jump = i64::try_from(world.engine.between(0, 200_000)).unwrap() - 100_000;
@@ -59,6 +60,24 @@ fn down(world: &mut World, what: &str) -> Ms {
     let wait = world.engine.between(100, 8_000);
     world.engine.note(|| format!("FAULT {what} is down for {wait} ms"));
     world.engine.now + wait
+}
+
+fn fail_over(world: &mut World) {
+    world.engine.note(|| "FAULT MongoDB fails over".to_owned());
+    if world.mongo.fail_over() {
+        world.engine.met.insert("a fail-over took writes back");
+    }
+    check::places(world);
+}
+
+/// MongoDB's primary is alone for a while, and mostly loses its place then.
+fn lag(world: &mut World) {
+    let wait = world.engine.between(200, 5_000);
+    world.engine.note(|| format!("FAULT MongoDB has no majority for {wait} ms"));
+    world.mongo_lags = world.engine.now + wait;
+    if world.engine.chance(0.7) {
+        world.engine.after(wait, None, fail_over);
+    }
 }
 
 fn pause(world: &mut World, process: usize) {
@@ -112,6 +131,7 @@ fn lose_end(world: &mut World) {
 fn recreate(world: &mut World) {
     world.engine.note(|| "FAULT the topic is made anew".to_owned());
     world.kafka.recreate();
+    world.checker.unrecorded |= world.mongo.majority.topic.is_none();
     for partition in 0..world.kafka.partitions.len() {
         world.checker.lost(partition);
         world.changed(Watched::Partition(partition));

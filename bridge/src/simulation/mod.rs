@@ -5,6 +5,7 @@
 //! the world around them and knows nothing of their rules. See `guides/simulation.md` for how to use it and for what the
 //! models leave out.
 
+mod ask;
 mod check;
 mod engine;
 mod fault;
@@ -13,15 +14,17 @@ mod kafka;
 mod mongo;
 mod mutant;
 mod outbox;
+mod process;
 mod scenario;
 mod tests;
 mod world;
 
+pub(crate) use ask::{Lost, Reply, Server};
 pub(crate) use check::{committed, freed};
-pub(crate) use engine::{Lost, Process, Reply, Server};
 pub(crate) use group::Assignment;
 pub(crate) use kafka::{Partition, Record, Report, Reports};
 pub(crate) use mutant::Mutant;
+pub(crate) use process::Process;
 pub(crate) use scenario::partition as partition_of;
 pub(crate) use world::Watched;
 

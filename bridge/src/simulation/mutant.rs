@@ -13,7 +13,7 @@ pub(crate) enum Mutant {
     RetryUnderNewPlace,
     /// A write of unknown outcome sends its messages to the dead letters.
     DeadLetterOnTimeout,
-    /// MongoDB lets two messages have one place.
+    /// A write goes on behind a document that met a unique index, so a zombie's last one may leave a hole.
     NoFence,
     /// What is stored is read back from the primary alone.
     ReadWithoutMajority,

@@ -64,6 +64,10 @@ impl Outbox {
         Some(self.id.clone())
     }
 
+    pub(crate) fn release(&mut self, holder: &str) {
+        self.lease.take_if(|lease| lease.holder == holder);
+    }
+
     /// Rows above `after` and the highest position; `None` under another's lease.
     pub(crate) fn read(&self, holder: &str, now: Ms, which: Which, after: i64, limit: u32) -> Option<Read> {
         if !Lease::may_read(self.lease.as_ref(), holder, self.clock(now)) {

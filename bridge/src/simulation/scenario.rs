@@ -1,19 +1,33 @@
 //! One seed: a system of some size, messages, faults, healing, draining, and what must hold.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use wiber_model::{Message, NewMessage};
 
 use super::check;
-use super::engine::{Engine, Ms, Process, Shared, step};
+use super::engine::{Engine, Ms, Shared, step};
 use super::fault;
 use super::mutant::Mutant;
+use super::process::Process;
 use super::world::{Command, Watched, World};
 use crate::{consumer, relay};
 
 /// How long draining may take once nothing goes wrong any more.
 const DRAIN_LIMIT: Ms = 400_000;
+
+/// What must happen in some seeds, or they would prove little.
+pub(crate) const OCCASIONS: [&str; 8] = [
+    "a commit was refused",
+    "a fail-over took writes back",
+    "a gap was passed",
+    "a member was evicted",
+    "a producer that was gone appended",
+    "a row was missed",
+    "a write met an index",
+    "an id was in conflict",
+];
 
 /// What a seed is about.
 #[derive(Debug)]
@@ -33,6 +47,8 @@ struct Size {
 pub(crate) struct Outcome {
     pub(crate) violation: Option<String>,
     pub(crate) trace: Vec<String>,
+    /// What has happened at least once, of [`OCCASIONS`].
+    pub(crate) met: BTreeSet<&'static str>,
     /// Events until the end.
     pub(crate) events: u64,
 }
@@ -67,6 +83,7 @@ pub(crate) fn run(seed: u64, mutant: Option<Mutant>, traced: bool) -> Outcome {
     let mut world = World::new(engine, size.outboxes, size.partitions, mutant);
     world.loss = [0.0, 0.01, 0.05, 0.2][world.engine.index(4)];
     world.paused = vec![false; size.relays + size.consumers];
+    world.checker.relay_failed = size.relays > 1;
     plan(&mut world, &size);
     let mut simulation = Simulation {
         world: Rc::new(RefCell::new(world)),
@@ -83,6 +100,7 @@ pub(crate) fn run(seed: u64, mutant: Option<Mutant>, traced: bool) -> Outcome {
     Outcome {
         violation: world.checker.violation.clone(),
         trace: world.engine.trace().to_vec(),
+        met: world.engine.met.clone(),
         events: simulation.events,
     }
 }
@@ -164,6 +182,9 @@ impl Simulation {
     }
 
     fn obey(&mut self, command: Command) {
+        if let Command::Crash(id, _) | Command::Pause(id) = command {
+            self.world.borrow_mut().checker.relay_failed |= id < self.size.relays;
+        }
         match command {
             Command::Crash(id, wait) => {
                 let Some(process) = self.processes[id].take() else { return };
@@ -177,6 +198,16 @@ impl Simulation {
             }
             Command::Start(id) if self.processes[id].is_none() => self.start(id),
             Command::Start(_) => {}
+            Command::Stop(id) => {
+                let mut world = self.world.borrow_mut();
+                let (deadline, wait) = (world.engine.between(100, 10_000), world.engine.between(50, 2_000));
+                world.engine.after(deadline, None, move |world| world.commands.push(Command::Crash(id, wait)));
+                drop(world);
+                if let Some(process) = &self.processes[id] {
+                    process.stopping.set(true);
+                    process.wake_after(1);
+                }
+            }
             Command::Pause(id) => self.world.borrow_mut().paused[id] = true,
             Command::Wake(id) => self.wake(id),
         }

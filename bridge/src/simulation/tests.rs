@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::mutant::Mutant;
-use super::scenario::{Outcome, run};
+use super::scenario::{OCCASIONS, Outcome, run};
 
 /// Seeds of a test run; `WIBER_SIM_SEEDS` changes it.
 const SEEDS: u64 = 10_000;
 /// Most seeds that a seeded bug may need.
 const MUTANT_SEEDS: u64 = 2_000;
+/// Seeds within which everything must have happened that the rules are for.
+const OCCASION_SEEDS: u64 = 500;
 /// Lines of the trace that a failure shows.
 const LINES: usize = 50;
 const THREADS: usize = 2;
@@ -93,4 +95,15 @@ fn every_seeded_bug_is_found() {
         }
     }
     assert!(missed.is_empty(), "not found within {MUTANT_SEEDS} seeds: {missed:?}");
+}
+
+#[test]
+fn what_the_rules_are_for_happens() {
+    let mut met: BTreeMap<&str, u64> = BTreeMap::new();
+    for occasion in (0..OCCASION_SEEDS).flat_map(|seed| run(seed, None, false).met) {
+        *met.entry(occasion).or_default() += 1;
+    }
+    println!("of {OCCASION_SEEDS} seeds: {met:?}");
+    let missing: Vec<&str> = OCCASIONS.into_iter().filter(|occasion| !met.contains_key(occasion)).collect();
+    assert!(missing.is_empty(), "did not happen within {OCCASION_SEEDS} seeds: {missing:?}");
 }

@@ -1,7 +1,8 @@
 //! Everything outside of the relays and consumers, and what the checker remembers of it.
 
+use super::ask::Server;
 use super::check::Checker;
-use super::engine::{Engine, Ms, Server};
+use super::engine::{Engine, Ms};
 use super::kafka::Kafka;
 use super::mongo::Mongo;
 use super::mutant::Mutant;
@@ -13,6 +14,8 @@ pub(crate) enum Command {
     /// It dies, and a new one begins after a while.
     Crash(usize, Ms),
     Start(usize),
+    /// It is asked to end, which it may or may not do in time.
+    Stop(usize),
     Pause(usize),
     Wake(usize),
 }
@@ -39,6 +42,8 @@ pub(crate) struct World {
     pub(crate) outbox_down: Vec<Ms>,
     pub(crate) kafka_down: Ms,
     pub(crate) mongo_down: Ms,
+    /// Until when MongoDB's other members take nothing over.
+    pub(crate) mongo_lags: Ms,
     /// How often a request or its answer is lost.
     pub(crate) loss: f64,
     watchers: Vec<(Watched, (usize, u64))>,
@@ -47,7 +52,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(engine: Engine, outboxes: usize, partitions: usize, mutant: Option<Mutant>) -> Self {
         let mut mongo = Mongo::default();
-        mongo.without_places = mutant == Some(Mutant::NoFence);
+        mongo.unordered = mutant == Some(Mutant::NoFence);
         Self {
             engine,
             outboxes: (0..outboxes).map(Outbox::new).collect(),
@@ -60,6 +65,7 @@ impl World {
             outbox_down: vec![0; outboxes],
             kafka_down: 0,
             mongo_down: 0,
+            mongo_lags: 0,
             loss: 0.0,
             watchers: Vec::new(),
         }
@@ -84,6 +90,11 @@ impl World {
             return self.engine.between(20, 1_500);
         }
         self.engine.between(1, 8)
+    }
+
+    /// What a majority needs.
+    pub(crate) fn replication(&mut self) -> Ms {
+        self.mongo_lags.saturating_sub(self.engine.now) + self.engine.between(1, 16)
     }
 
     pub(crate) fn loses(&mut self) -> bool {
@@ -145,7 +156,7 @@ impl World {
     }
 
     pub(crate) fn append_late(&mut self, partition: usize, mut records: Vec<super::kafka::Record>) {
-        if records.is_empty() || !self.engine.chance(0.5) {
+        if records.is_empty() || !self.engine.chance(0.8) {
             return;
         }
         let sent = 1 + self.engine.index(records.len());
@@ -157,6 +168,7 @@ impl World {
                 return;
             }
             world.engine.note(|| format!("late append of {} records to partition {partition}", records.len()));
+            world.engine.met.insert("a producer that was gone appended");
             let gap = world.mongo.primary.gaps.contains_key(&i32::try_from(partition).unwrap());
             for record in records {
                 if gap {

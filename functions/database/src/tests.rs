@@ -3,6 +3,7 @@
 mod accepting;
 mod draining;
 mod grouping;
+mod leasing;
 mod opening;
 mod pooling;
 

@@ -27,6 +27,7 @@ impl Group {
         let findings: Vec<Finding> = survey.findings.into_iter().filter(current).collect();
         let mut stopped = Vec::new();
         for finding in &findings {
+            self.compare(finding);
             match finding.verdict {
                 Verdict::Open { .. } => *survey_due = self.process.now(),
                 Verdict::Wait(_) => {}
@@ -39,13 +40,21 @@ impl Group {
             findings.into_iter().partition(|f| matches!(f.verdict, Verdict::Resume { .. }));
         for Finding { partition, verdict, .. } in others.into_iter().chain(resumed) {
             match verdict {
-                Verdict::Keep | Verdict::Open { .. } | Verdict::Wait(_) | Verdict::Close(_) => {}
+                Verdict::Close(_) => self.process.met("a gap was passed"),
+                Verdict::Keep | Verdict::Open { .. } | Verdict::Wait(_) => {}
                 Verdict::Start { at, gap } => self.start(partition, at, gap.as_ref()),
                 Verdict::Resume { at, gap } => self.resume(partition, at, &gap).await,
             }
         }
         if self.shared.borrow().slots.values().any(|s| matches!(s.state, State::Idle { .. })) {
             *survey_due = (*survey_due).min(self.process.now() + SURVEY_INTERVAL_WAITING);
+        }
+    }
+
+    fn compare(&self, finding: &Finding) {
+        let mut shared = self.shared.borrow_mut();
+        if let Some(reading) = shared.slots.get_mut(&finding.partition).and_then(Slot::reading_mut) {
+            reading.committing.found(finding.committed);
         }
     }
 
@@ -66,11 +75,10 @@ impl Group {
         let generation = self.new_generation();
         let stores_repeats = self.process.world.borrow().has(Mutant::StoreRepeats);
         let repeats = gap.filter(|_| !stores_repeats).map(Repeats::of).unwrap_or_default();
-        self.process
-            .world
-            .borrow_mut()
-            .engine
-            .note(|| format!("member {} reads partition {partition} from {at}, {repeats:?}", self.member));
+        self.process.note(|| {
+            let behind = gap.map(|gap| &gap.resent);
+            format!("member {} reads partition {partition} from {at} {behind:?}", self.member)
+        });
         let offsets = Rc::new(RefCell::new(Offsets::new(at)));
         let stop = Rc::new(Cell::new(false));
         let task = Task::new(self, partition, generation, repeats, Rc::clone(&offsets), Rc::clone(&stop));

@@ -3,14 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::{Committed, Ended, Group, News, Shared, Slot, State, survey};
-use crate::simulation::{Assignment, Mutant, Process, Server, committed};
+use super::{Ended, Group, News, Shared, Slot, State, survey};
+use crate::simulation::{Assignment, Process, Server};
 
 const COMMIT_INTERVAL: u64 = 250;
 const SURVEY_INTERVAL: u64 = 5_000;
 const HEARTBEAT: u64 = 1_000;
 const DRAIN_LIMIT: u64 = 5_000;
-const COMMIT_LIMIT: u64 = 2_000;
 
 /// When the group's task does what it does every so often.
 struct Due {
@@ -25,7 +24,7 @@ struct Due {
 /// One membership after the other.
 pub(super) async fn run(process: Process) {
     let mut wait = 100;
-    loop {
+    while !process.stopping.get() {
         let joined =
             process.ask(Server::Kafka, |world| (world.kafka.coordinator.join(world.engine.now), world.kafka.topic_id));
         if let Ok((member, topic_id)) = joined.await {
@@ -42,7 +41,7 @@ impl Group {
         let beside = [self.process.spawn(self.clone().beat()), self.process.spawn(self.clone().commit_all())];
         let now = self.process.now();
         let mut due = Due { commit: now, survey: now, surveying: false, survey_wait: 100, topic_id: None };
-        while !self.shared.borrow().failed {
+        while !self.shared.borrow().failed && !self.process.stopping.get() {
             if !self.serve(&mut due).await {
                 self.process.turn().await;
             }
@@ -161,6 +160,7 @@ impl Group {
                 self.process.spawn(self.clone().give_up(partition));
             }
             News::Lost => {
+                self.process.met("a member was evicted");
                 let slots = std::mem::take(&mut self.shared.borrow_mut().slots);
                 for reading in slots.values().filter_map(Slot::reading) {
                     reading.stop.set(true);
@@ -211,11 +211,7 @@ impl Group {
         let deadline = self.process.now() + DRAIN_LIMIT;
         self.process.wake_after(DRAIN_LIMIT);
         loop {
-            let shared = self.shared.borrow();
-            tasks.retain(|(p, g, _)| {
-                !shared.ended.iter().any(|(partition, generation, _)| (p, g) == (partition, generation))
-            });
-            drop(shared);
+            tasks.retain(|(partition, generation, _)| !self.has_ended(*partition, *generation));
             if tasks.is_empty() {
                 return;
             }
@@ -224,6 +220,10 @@ impl Group {
             }
             self.process.turn().await;
         }
+    }
+
+    fn has_ended(&self, partition: i32, generation: u64) -> bool {
+        self.shared.borrow().ended.iter().any(|(p, g, _)| (*p, *g) == (partition, generation))
     }
 
     async fn end(&self) {
@@ -237,101 +237,6 @@ impl Group {
         let member = self.member;
         // Who cannot say good-bye is evicted.
         let _ = self.process.ask(Server::Kafka, move |world| world.kafka.coordinator.leave(member)).await;
-    }
-
-    /// Whether something was sent.
-    fn commit(&self) -> bool {
-        let mut shared = self.shared.borrow_mut();
-        if !shared.requests.is_empty() {
-            return false;
-        }
-        let mut offsets = Vec::new();
-        for (partition, slot) in &mut shared.slots {
-            if let Some(reading) = slot.reading_mut() {
-                let committable = reading.offsets.borrow().committable();
-                offsets.extend(reading.committing.due(committable).map(|offset| (*partition, offset)));
-            }
-        }
-        if offsets.is_empty() {
-            return false;
-        }
-        shared.requests.push_back(offsets);
-        true
-    }
-
-    pub(super) async fn commit_last(&self, partitions: &[i32]) {
-        let position = self.process.world.borrow().has(Mutant::CommitPosition);
-        let offsets: Vec<(i32, i64)> = {
-            let shared = self.shared.borrow();
-            let last = |p: &i32| {
-                let reading = shared.slots.get(p)?.reading()?;
-                let offsets = reading.offsets.borrow();
-                let committable = if position { offsets.position() } else { offsets.committable() };
-                Some((*p, reading.committing.last(committable)?))
-            };
-            partitions.iter().filter_map(last).collect()
-        };
-        self.commit_and_wait(offsets).await;
-    }
-
-    /// Whether the coordinator took it in time.
-    pub(super) async fn commit_and_wait(&self, offsets: Vec<(i32, i64)>) -> bool {
-        if offsets.is_empty() {
-            return true;
-        }
-        self.shared.borrow_mut().requests.push_back(offsets.clone());
-        let deadline = self.process.now() + COMMIT_LIMIT;
-        self.process.wake_after(COMMIT_LIMIT);
-        loop {
-            let answer = self.shared.borrow_mut().answers.pop_front();
-            match answer {
-                Some(answer) => {
-                    self.committed(&answer);
-                    if answer.offsets == offsets {
-                        return answer.taken;
-                    }
-                }
-                None if self.process.now() >= deadline => return false,
-                None => self.process.turn().await,
-            }
-        }
-    }
-
-    fn committed(&self, answer: &Committed) {
-        let mut shared = self.shared.borrow_mut();
-        for (partition, offset) in &answer.offsets {
-            if let Some(reading) = shared.slots.get_mut(partition).and_then(Slot::reading_mut) {
-                if answer.taken {
-                    reading.committing.acknowledged(*offset);
-                } else {
-                    reading.committing.refused();
-                }
-            }
-        }
-    }
-
-    /// One commit at a time, in order.
-    async fn commit_all(self) {
-        loop {
-            let shared = Rc::clone(&self.shared);
-            self.process.until(move || !shared.borrow().requests.is_empty()).await;
-            let Some(offsets) = self.shared.borrow().requests.front().cloned() else { continue };
-            let (member, topic_id, sent) = (self.member, self.topic_id, offsets.clone());
-            let answer = self.process.ask(Server::Kafka, move |world| {
-                let taken = world.kafka.coordinator.commit(member, &sent, world.engine.now);
-                world.engine.note(|| format!("member {member} commits {sent:?}: {taken}"));
-                // Offsets of an earlier topic say nothing of this one.
-                let counts = taken && topic_id == world.kafka.topic_id;
-                for (partition, offset) in sent.iter().filter(|_| counts) {
-                    committed(world, *partition, *offset);
-                }
-                taken
-            });
-            let taken = answer.await.unwrap_or(false);
-            let mut shared = self.shared.borrow_mut();
-            shared.requests.pop_front();
-            shared.answers.push_back(Committed { offsets, taken });
-        }
     }
 
     /// A task has ended by itself.

@@ -4,6 +4,7 @@
 //! done here with the simulation's tasks; what they decide is asked of the same code (`decide`, `Repeats`, `triage`,
 //! `Batch`, `Heads`, `Offsets`, `Committing`, `dead_letter::document`).
 
+mod commits;
 mod follow;
 mod group;
 mod survey;

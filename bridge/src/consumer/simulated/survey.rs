@@ -23,6 +23,7 @@ pub(super) struct Survey {
 pub(super) struct Finding {
     pub(super) partition: i32,
     pub(super) generation: u64,
+    pub(super) committed: Option<i64>,
     pub(super) verdict: Verdict,
 }
 
@@ -53,7 +54,7 @@ async fn survey(group: &Group, subjects: Vec<Subject>) -> Result<Survey, Lost> {
             *at = log.high;
         }
         record(group, topic_id, partition, &verdict).await?;
-        findings.push(Finding { partition, generation, verdict });
+        findings.push(Finding { partition, generation, committed, verdict });
     }
     Ok(Survey { topic_id, findings })
 }

@@ -193,6 +193,7 @@ impl Task {
             })
             .await?;
             if verdict.reason == wiber_model::record::Poison::Conflict {
+                self.group.process.met("an id was in conflict");
                 self.add_origin(record).await?;
             }
             self.confirm(&[record]);

@@ -92,6 +92,9 @@ impl Task {
             let lines: Vec<_> = documents.iter().map(|d| (d.conversation.clone(), d.seq, d.trace.sequence)).collect();
             let (number, met) = world.mongo.insert(documents);
             world.engine.note(|| format!("insert {lines:?}: met {met}, interrupted {interrupted}"));
+            if met {
+                world.engine.met.insert("a write met an index");
+            }
             Reply::Majority(number, if met || interrupted { Written::Doubtful } else { Written::Done })
         });
         match answer.await {

@@ -14,8 +14,15 @@ use std::rc::Rc;
 use super::course::{After, Course};
 use super::tenure::{Answer, Held, NextCall, TTL};
 use crate::kafka::lag::{Lag, Standing};
-use crate::simulation::{Mutant, Process, Server, TOPIC};
-use crate::store::{Gap, Resent};
+use crate::simulation::{Lost, Mutant, Process, Reply, Server, TOPIC};
+use crate::store::{Gap, Resent, Topic};
+
+/// As `chores::Chore`.
+#[derive(Clone)]
+enum Chore {
+    Topic(Topic),
+    Resent(Gap, Resent),
+}
 
 /// What the tasks of one outbox share.
 #[derive(Default)]
@@ -29,7 +36,7 @@ struct State {
     /// Rung: renew the lease; look for what is settled.
     renew: bool,
     published: bool,
-    chores: VecDeque<(Gap, Resent)>,
+    chores: VecDeque<Chore>,
 }
 
 /// One outbox as one relay process serves it.
@@ -53,12 +60,12 @@ pub(crate) fn start(process: &Process) {
         };
         let holder = format!("relay-{:?}", process.key());
         let relay = Relay { process: process.clone(), outbox, url, outbox_id, holder, state: Rc::default() };
-        process.spawn(relay.clone().keep());
+        let keeper = process.spawn(relay.clone().keep());
         process.spawn(relay.clone().watch_gaps());
         process.spawn(relay.clone().measure());
         process.spawn(relay.clone().tell());
         process.spawn(settle::run(relay.clone()));
-        process.spawn(relay.drain());
+        process.spawn(relay.serve(keeper));
     }
 }
 
@@ -146,37 +153,62 @@ impl Relay {
         loop {
             let state = Rc::clone(&self.state);
             self.process.until(move || !state.borrow().chores.is_empty()).await;
-            let Some((gap, resent)) = self.state.borrow_mut().chores.pop_front() else { continue };
+            let Some(chore) = self.state.borrow_mut().chores.pop_front() else { continue };
             let mut wait = 100;
-            loop {
-                let (gap, resent) = (gap.clone(), resent.clone());
-                let told = self.process.ask_for(Server::Mongo, move |world| {
-                    crate::simulation::Reply::Majority(world.mongo.mark_resent(&gap, resent), ())
-                });
-                if told.await.is_ok() {
-                    break;
-                }
+            while self.attempt(chore.clone()).await.is_err() {
                 self.process.pause(&mut wait, 2_000).await;
             }
         }
     }
 
-    async fn drain(self) {
+    async fn attempt(&self, chore: Chore) -> Result<(), Lost> {
+        match chore {
+            Chore::Resent(gap, resent) => {
+                let told = self
+                    .process
+                    .ask_for(Server::Mongo, move |world| Reply::Majority(world.mongo.mark_resent(&gap, resent), ()));
+                told.await
+            }
+            Chore::Topic(topic) => {
+                if self.process.ask(Server::Mongo, |world| world.mongo.majority.topic.is_some()).await? {
+                    return Ok(());
+                }
+                let told = self.process.ask_for(Server::Mongo, move |world| {
+                    let change = world.mongo.change(move |data| data.topic = Some(topic.clone()));
+                    Reply::Majority(change, ())
+                });
+                told.await
+            }
+        }
+    }
+
+    /// Drains until it is asked to end, then gives the lease up.
+    async fn serve(self, keeper: u64) {
+        self.drain().await;
+        self.process.abort(keeper);
+        let (outbox, holder) = (self.outbox, self.holder.clone());
+        // Without an answer the lease expires.
+        let _ = self.process.ask(self.server(), move |world| world.outboxes[outbox].release(&holder)).await;
+    }
+
+    async fn drain(&self) {
         let mut course = Course::default();
         let mut wait = 100;
-        loop {
-            let state = Rc::clone(&self.state);
-            self.process.until(move || state.borrow().held.outbox_id.is_some()).await;
+        while !self.process.stopping.get() {
+            let (state, stopping) = (Rc::clone(&self.state), Rc::clone(&self.process.stopping));
+            self.process.until(move || state.borrow().held.outbox_id.is_some() || stopping.get()).await;
             let gaps = course.waiting(&self.url, &self.state.borrow().gaps);
-            let Some((topic_id, resends)) = self.starts(gaps).await else {
+            let Some((topic, resends)) = self.starts(gaps).await else {
                 self.process.pause(&mut wait, 2_000).await;
                 continue;
             };
-            course.begins_in(Some(topic_id));
+            if course.begins_in(&topic.topic_id) {
+                self.state.borrow_mut().chores.push_back(Chore::Topic(topic));
+            }
             let which = course.which(!resends.is_empty());
             self.state.borrow_mut().under_way = which == wiber_model::outbox::Which::Unsettled;
             self.process.note(|| format!("{} begins a session, {which:?}", self.holder));
-            let outcome = session::run(&self, which, &course).await;
+            let outcome = session::run(self, which, &course).await;
             self.process
                 .world
                 .borrow_mut()
@@ -190,7 +222,7 @@ impl Relay {
                     self.state.borrow_mut().under_way = false;
                     for (gap, resent) in resends {
                         course.served(&gap);
-                        self.state.borrow_mut().chores.push_back((gap, resent));
+                        self.state.borrow_mut().chores.push_back(Chore::Resent(gap, resent));
                     }
                 }
                 After::Next => {}
@@ -199,10 +231,14 @@ impl Relay {
         }
     }
 
-    async fn starts(&self, gaps: Vec<Gap>) -> Option<(String, Vec<(Gap, Resent)>)> {
-        let topic_id = self.process.ask(Server::Kafka, |world| world.kafka.topic_id.to_string()).await.ok()?;
+    async fn starts(&self, gaps: Vec<Gap>) -> Option<(Topic, Vec<(Gap, Resent)>)> {
+        let topic = self.process.ask(Server::Kafka, |world| {
+            let partitions = i32::try_from(world.kafka.partitions.len()).unwrap();
+            Topic { topic_id: world.kafka.topic_id.to_string(), partitions }
+        });
+        let topic = topic.await.ok()?;
         if gaps.is_empty() {
-            return Some((topic_id, Vec::new()));
+            return Some((topic, Vec::new()));
         }
         let ends = self.ends().await?;
         let start = |gap: Gap| {
@@ -210,7 +246,7 @@ impl Relay {
             debug_assert_eq!(gap.topic, TOPIC);
             Some((gap, Resent { url: self.url.clone(), outbox_id: self.outbox_id.clone(), from_offset }))
         };
-        Some((topic_id, gaps.into_iter().map(start).collect::<Option<_>>()?))
+        Some((topic, gaps.into_iter().map(start).collect::<Option<_>>()?))
     }
 
     fn has(&self, mutant: Mutant) -> bool {

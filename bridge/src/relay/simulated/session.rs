@@ -148,6 +148,9 @@ impl Live {
         if state.held.outbox_id.is_none() {
             session.end(End::LeaseLost);
         }
+        if self.relay.process.stopping.get() {
+            session.end(End::Shutdown);
+        }
         if session.resends() || session.is_complete() {
             return;
         }
@@ -215,6 +218,9 @@ impl Live {
             }
             process.turn().await;
             self.take_reports(reports, outcome);
+            if process.stopping.get() {
+                self.session.borrow_mut().end(End::Shutdown);
+            }
             if self.relay.state.borrow().held.outbox_id.is_none() {
                 self.session.borrow_mut().end(End::LeaseLost);
             }

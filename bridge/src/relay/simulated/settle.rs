@@ -49,10 +49,11 @@ async fn round(relay: &Relay, forgotten: &mut Forgotten) -> Result<(usize, usize
     while !page(relay, &mut walk).await? {}
     if relay.state.borrow().under_way {
         forgotten.begin_anew();
-    } else if let Some(position) = lag.and_then(|lag| forgotten.look(&walk.lowest, &lag))
+    } else if let Some(position) = lag.and_then(|lag| forgotten.look(&walk.lowest, &lag, lag.round))
         && !relay.has(Mutant::NeverResend)
     {
         relay.process.note(|| format!("{} misses row {position}", relay.holder));
+        relay.process.met("a row was missed");
         let mut state = relay.state.borrow_mut();
         (state.asked, state.under_way) = (true, true);
     }
