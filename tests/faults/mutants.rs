@@ -19,6 +19,9 @@ const CAUGHT_WITHIN: Duration = Duration::from_secs(600);
 const PATIENCE: Duration = Duration::from_secs(30);
 const CHECK_MAX: Duration = Duration::from_secs(90);
 
+/// What rows say of an answer that came too early.
+const TOO_EARLY: [&str; 2] = ["after the first failed fsync", "before its fsync"];
+
 /// Where a bug is.
 #[derive(Debug, Clone, Copy)]
 enum Place {
@@ -84,7 +87,7 @@ fn evidence(campaign: &Campaign) -> Option<String> {
         found.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
     let too_early = campaign.injections.iter().filter(|injection| injection.is_broken()).find_map(|injection| {
         let text = injection.outcome.as_ref().err()?.to_string();
-        text.contains("after the first failed fsync").then_some(text)
+        TOO_EARLY.iter().any(|words| text.contains(words)).then_some(text)
     });
     if found.is_empty() { too_early } else { Some(found.join(", ")) }
 }

@@ -13,8 +13,10 @@ use crate::kafka::Outage;
 
 /// Time between two looks at the client's own statistics, milliseconds.
 pub(super) const STATISTICS_MS: &str = "2000";
-/// How long a client may be outside of its group while Kafka is well: beyond a session and a rebalance.
-const OUTSIDE_MAX: Duration = Duration::from_secs(20);
+/// How long a client may at least be outside of its group while Kafka is well; and in sessions, since a rebalance waits
+/// for a member that is gone as long as its session lasts.
+const OUTSIDE_MIN: Duration = Duration::from_secs(20);
+const OUTSIDE_SESSIONS: u32 = 2;
 /// How long Kafka must have been well before a client that saw partitions without leaders is replaced: leaders that come
 /// and go would otherwise replace it again and again.
 const CALM_MIN: Duration = Duration::from_secs(5);
@@ -32,8 +34,9 @@ struct Group {
 }
 
 /// Watches one client.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Membership {
+    outside_max: Duration,
     seen: Mutex<Seen>,
 }
 
@@ -46,6 +49,11 @@ struct Seen {
 }
 
 impl Membership {
+    /// Watches a client with sessions of this length.
+    pub(super) fn new(session: Duration) -> Self {
+        Self { outside_max: OUTSIDE_MIN.max(session * OUTSIDE_SESSIONS), seen: Mutex::default() }
+    }
+
     /// The client met partitions without leaders.
     pub(super) fn leaderless(&self) {
         self.seen().leaderless = true;
@@ -62,7 +70,7 @@ impl Membership {
         // Without a word about the group nothing can be said of it.
         let inside = is_member(statistics)?;
         let outside = seen.outside.note(inside || !kafka_is_well, now);
-        (outside >= OUTSIDE_MAX).then_some("it has long been outside of the group though Kafka is well")
+        (outside >= self.outside_max).then_some("it has long been outside of the group though Kafka is well")
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -97,7 +105,7 @@ mod tests {
     fn only_a_long_time_outside_while_kafka_is_well_counts() {
         let begin = Instant::now();
         let outside = statistics("wait-broker-transport", "init");
-        let watch = Membership::default();
+        let watch = Membership::new(Duration::from_secs(6));
         let at = |seconds: u64, kafka_is_well: bool| {
             watch.observe(&outside, kafka_is_well, begin + Duration::from_secs(seconds)).is_some()
         };
@@ -116,7 +124,7 @@ mod tests {
     fn a_client_that_met_partitions_without_leaders_is_replaced_once_all_is_calm() {
         let begin = Instant::now();
         let inside = statistics("up", "steady");
-        let watch = Membership::default();
+        let watch = Membership::new(Duration::from_secs(6));
         let at = |seconds: u64, kafka_is_well: bool| {
             watch.observe(&inside, kafka_is_well, begin + Duration::from_secs(seconds)).is_some()
         };

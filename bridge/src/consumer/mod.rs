@@ -53,6 +53,7 @@ use client::Client;
 use dead_letter::DeadLetters;
 use group::{Callbacks, End, Group};
 use incarnation::Incarnation;
+use membership::Membership;
 use partition::Shared;
 use rebalance::Context;
 
@@ -142,7 +143,8 @@ fn join<'a>(parts: &'a Parts, shared: &Shared) -> Result<Group<'a>, Error> {
     let (events, events_rx) = unbounded_channel();
     let (commits, commits_rx) = unbounded_channel();
     let incarnation = Arc::new(Incarnation::new(&parts.kafka.topic));
-    let context = Context::new(events, Arc::clone(&incarnation), parts.board.clone());
+    let membership = Membership::new(Duration::from_millis(parts.kafka.session_timeout_ms.into()));
+    let context = Context::new(events, Arc::clone(&incarnation), membership, parts.board.clone());
     let config = settings::consumer_config(&parts.kafka, parts.instance_id.as_deref());
     let consumer: StreamConsumer<Context> = config.create_with_context(context).map_err(Error::Client)?;
     consumer.subscribe(&[&parts.kafka.topic]).map_err(Error::Client)?;

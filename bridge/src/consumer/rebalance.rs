@@ -39,8 +39,13 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(events: UnboundedSender<Event>, incarnation: Arc<Incarnation>, board: Board) -> Self {
-        Self { events, incarnation, membership: Membership::default(), board, fatal: OnceLock::new() }
+    pub(super) fn new(
+        events: UnboundedSender<Event>,
+        incarnation: Arc<Incarnation>,
+        membership: Membership,
+        board: Board,
+    ) -> Self {
+        Self { events, incarnation, membership, board, fatal: OnceLock::new() }
     }
 
     /// Why this client must be replaced, if it must.

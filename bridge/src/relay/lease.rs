@@ -1,6 +1,6 @@
 //! Holds the lease of one outbox. It decides who reads and saves duplicates; correctness never rests on it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -12,6 +12,9 @@ use super::tenure::{Answer, Held, NextCall, TTL};
 use crate::report::Chain;
 use crate::status::Board;
 use crate::telemetry::{Metrics, Operation};
+
+/// How long an outbox that refuses writes is asked for its id.
+const ASK_LIMIT: Duration = Duration::from_millis(500);
 
 /// A name for this process that no other has, even after a restart: a new process must not act on what an old one of
 /// the same name left in flight.
@@ -29,6 +32,8 @@ pub(super) struct Keeper {
     pub(super) release_limit: Duration,
     pub(super) board: Board,
     pub(super) metrics: Metrics,
+    /// The outbox that could not keep the last write.
+    pub(super) refused: Mutex<Option<String>>,
 }
 
 impl Keeper {
@@ -67,14 +72,20 @@ impl Keeper {
         let answer = match self.source.lease(TTL).await {
             Ok(answer) => {
                 self.board.clear_note(note);
-                self.board.clear_refusal(&answer.outbox_id);
+                self.clear_refusal();
                 Answer::Granted(answer.outbox_id)
             }
             Err(error) => {
                 note_error(&self.source, &self.board, note, &error);
                 self.metrics.count_retry(Operation::Outbox);
-                self.note_refusal(&error).await;
-                if matches!(error, Error::LeaseHeld { .. }) { Answer::HeldByAnother } else { Answer::Silence }
+                if matches!(error, Error::LeaseHeld { .. }) {
+                    // How its disk is shows to the one that writes.
+                    self.clear_refusal();
+                    Answer::HeldByAnother
+                } else {
+                    self.note_refusal(&error).await;
+                    Answer::Silence
+                }
             }
         };
         let mut held = self.held.borrow().clone();
@@ -94,11 +105,26 @@ impl Keeper {
         let outbox_id = match held {
             Some(outbox_id) => Some(outbox_id),
             // Reading may work where writing does not.
-            None => self.source.statistics().await.ok().map(|statistics| statistics.outbox_id),
+            None => tokio::time::timeout(ASK_LIMIT, self.source.statistics())
+                .await
+                .ok()
+                .and_then(|answer| answer.ok().map(|statistics| statistics.outbox_id)),
         };
         if let Some(outbox_id) = outbox_id {
-            self.board.set_refusal(outbox_id, detail.clone());
+            self.clear_refusal();
+            self.board.set_refusal(outbox_id.clone(), detail.clone());
+            *self.refused() = Some(outbox_id);
         }
+    }
+
+    fn clear_refusal(&self) {
+        if let Some(outbox_id) = self.refused().take() {
+            self.board.clear_refusal(&outbox_id);
+        }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Kafka's producer: takes rows in order, reports each.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
-use rdkafka::producer::{BaseRecord, NoCustomPartitioner, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -18,13 +19,17 @@ use crate::{clock, config};
 /// How long the relay waits for room in the client's queue before it looks again.
 pub(super) const QUEUE_FULL_WAIT: Duration = Duration::from_millis(5);
 
+/// The largest batch, bytes.
+const BATCH_BYTES: &str = "131072";
+
 /// What an operator may tune.
 const TUNABLE: &[(&str, &str)] = &[
     // Short, since a person waits for the message.
     ("linger.ms", "1"),
     ("compression.type", "lz4"),
-    // Small enough to pass a slow link within the socket's time-out.
-    ("batch.size", "262144"),
+    // Small enough to pass a link of 64 kbit/s within the time-out of a request, and within what the relay waits for a
+    // report.
+    ("batch.size", BATCH_BYTES),
     // What the client holds, KiB; the relay waits with the next row when it is full.
     ("queue.buffering.max.kbytes", "65536"),
     // Above the session's window, so that bytes alone decide.
@@ -76,6 +81,7 @@ pub(super) struct Producer {
 
 struct Context {
     reports: mpsc::UnboundedSender<Report>,
+    leaderless: AtomicBool,
 }
 
 impl Producer {
@@ -83,7 +89,9 @@ impl Producer {
     /// the session's window.
     pub(super) fn new(kafka: &config::Kafka) -> Result<(Self, mpsc::UnboundedReceiver<Report>), kafka::Error> {
         let (reports, received) = mpsc::unbounded_channel();
-        let client = settings(kafka).create_with_context(Context { reports }).map_err(kafka::Error::client)?;
+        let client = settings(kafka)
+            .create_with_context(Context { reports, leaderless: AtomicBool::new(false) })
+            .map_err(kafka::Error::client)?;
         Ok((Self { client, topic: kafka.topic.clone() }, received))
     }
 
@@ -101,6 +109,11 @@ impl Producer {
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => HandOver::QueueFull,
             Err((error, _)) => HandOver::Refused(error),
         }
+    }
+
+    /// Whether it may wait for ever for a partition that was without a leader for a moment.
+    pub(super) fn met_a_leaderless_partition(&self) -> bool {
+        self.client.context().leaderless.load(Ordering::Relaxed)
     }
 
     /// Drops the client with what it still holds: each of those rows gets its report first, and then the channel ends.
@@ -128,6 +141,9 @@ fn settings(kafka: &config::Kafka) -> ClientConfig {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if kafka::is_leaderless(facility, message) {
+            self.leaderless.store(true, Ordering::Relaxed);
+        }
         LogContext.log(level, facility, message);
     }
 
@@ -164,6 +180,14 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    #[test]
+    fn a_full_batch_passes_a_slow_link_in_time() {
+        let seconds = BATCH_BYTES.parse::<u64>().unwrap() / 8_000;
+        // librdkafka's request.timeout.ms is 30 s.
+        assert!(seconds * 3 / 2 < 30);
+        assert!(seconds * 2 < super::super::run::SILENCE_MAX.as_secs());
+    }
 
     #[test]
     fn the_operator_tunes_but_never_weakens_and_librdkafka_accepts_all() {

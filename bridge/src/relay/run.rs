@@ -24,9 +24,11 @@ use crate::telemetry::{Hop, Operation, Stage};
 /// Time between two looks at the producer.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long Kafka's client may report nothing while rows are in its hands and every partition can be written to: beyond
-/// the time-out of a request. A client that met a partition without a leader may wait for ever (see
+/// the time-out of a request, and beyond what a full batch takes on a slow link.
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(45);
+/// The same for a client that met a partition without a leader: it may wait for ever (see
 /// [`is_leaderless`](crate::kafka::is_leaderless)).
-const SILENCE_MAX: Duration = Duration::from_secs(12);
+const SILENCE_LEADERLESS_MAX: Duration = Duration::from_secs(12);
 /// How long a read waits for the first row.
 const READ_WAIT: Duration = Duration::from_secs(5);
 
@@ -190,7 +192,9 @@ impl<'a> Run<'a> {
     pub(super) fn look_at_producer(&mut self) {
         let heard = std::mem::take(&mut self.heard);
         let waits = self.session.outstanding() > 0 && !heard && self.drain.board.kafka_takes_records();
-        if self.silence.note(!waits, Instant::now()) >= SILENCE_MAX {
+        let leaderless = self.producer.as_ref().is_some_and(Producer::met_a_leaderless_partition);
+        let limit = if leaderless { SILENCE_LEADERLESS_MAX } else { SILENCE_MAX };
+        if self.silence.note(!waits, Instant::now()) >= limit {
             self.fail("Kafka can take rows, but its client reports nothing");
         }
     }

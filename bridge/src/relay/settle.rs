@@ -114,7 +114,7 @@ impl Settle {
         }
         if self.send_again.is_under_way() {
             forgotten.begin_anew();
-        } else if let Some(position) = lag.and_then(|lag| forgotten.look(&walk.lowest, &lag)) {
+        } else if let Some(position) = self.forgotten(forgotten, lag.as_ref(), &walk) {
             tracing::warn!(
                 outbox = self.source.url(),
                 position,
@@ -123,6 +123,11 @@ impl Settle {
             self.send_again.ask();
         }
         Ok((walk.rows, walk.settled))
+    }
+
+    fn forgotten(&self, forgotten: &mut Forgotten, lag: Option<&Lag>, walk: &Walk) -> Option<i64> {
+        let latest_round = self.lag.borrow().as_ref().map(|latest| latest.round);
+        forgotten.look(&walk.lowest, lag?, latest_round?)
     }
 
     async fn page(&self, walk: &mut Walk) -> Result<Page, Error> {

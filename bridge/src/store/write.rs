@@ -11,6 +11,9 @@ use super::{Error, MessageDocument, Origin, Store};
 /// MongoDB's code for a broken unique index.
 const DUPLICATE_KEY: i32 = 11_000;
 
+/// The last of the rows that a document names.
+pub(super) const ORIGIN_LAST: &str = "settles.999";
+
 /// How a write ended.
 #[derive(Debug)]
 pub enum Outcome {
@@ -75,7 +78,9 @@ impl Store {
     pub async fn add_origin(&self, id: &MessageId, origin: &Origin) -> Result<(), Error> {
         let Origin { source, sequence } = origin;
         let add = doc! { "$addToSet": { "settles": { "source": source, "sequence": *sequence } } };
-        let write = self.messages.update_one(doc! { "_id": id.as_str() }, add);
+        // A document must not grow without end, whoever repeats an id; a row that is not noted is only sent again.
+        let has_room = doc! { "_id": id.as_str(), ORIGIN_LAST: { "$exists": false } };
+        let write = self.messages.update_one(has_room, add);
         within("noting a row on a stored message", self.write_limit, async { write.await }).await.map(drop)
     }
 }

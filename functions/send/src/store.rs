@@ -17,6 +17,11 @@ const EXPIRE_EVERY_MS: i64 = 30_000;
 /// How long the outcome of a write says whether the next would work.
 const WRITE_COUNTS: Duration = Duration::from_secs(1);
 
+/// How long what was found is told to others.
+const FOUND_COUNTS: Duration = Duration::from_millis(200);
+/// How often those that wait for the one that looks see whether it has found something.
+const FOUND_POLL: Duration = Duration::from_millis(10);
+
 /// What outlives a request: connections and the commit that requests share.
 struct Shared {
     connections: Rc<Connections>,
@@ -24,6 +29,10 @@ struct Shared {
     expired_at_ms: Cell<i64>,
     /// The last write, of a message or of a probe, and why it failed if it did.
     last_write: RefCell<Option<(Instant, Option<Error>)>>,
+    /// What was last found for those who ask whether the outbox accepts.
+    found: RefCell<Option<(Instant, Result<Condition, String>)>>,
+    /// One looks for all that ask meanwhile.
+    looking: Cell<bool>,
 }
 
 thread_local! {
@@ -32,7 +41,18 @@ thread_local! {
         committer: Rc::default(),
         expired_at_ms: Cell::new(0),
         last_write: RefCell::default(),
+        found: RefCell::default(),
+        looking: Cell::new(false),
     });
+}
+
+/// The one that looks; given up also where its request is dropped.
+struct Turn<'a>(&'a Cell<bool>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
 }
 
 pub(crate) struct Store {
@@ -67,6 +87,24 @@ impl Store {
                 probed
             }
         }
+    }
+
+    async fn look(&self) -> Result<Condition, String> {
+        let look = async {
+            self.write_works().await?;
+            let database = self.shared.connections.take().await?;
+            let condition = condition(&database, self.bounds).await?;
+            self.shared.connections.put(database);
+            Ok(condition)
+        };
+        let looked = within(CONDITION_LIMIT, look).await;
+        looked.map_err(|error| {
+            report(&error);
+            let text = error.public();
+            // A write that hangs has failed for whoever asks next.
+            self.remember::<()>(&Err(error));
+            text
+        })
     }
 
     async fn probe(&self) -> Result<(), Error> {
@@ -127,17 +165,22 @@ impl Outbox for Store {
         }
     }
 
+    /// One looks and the others wait for what it finds: anyone may ask, and each asking by itself would take the
+    /// connections that sends need.
     async fn condition(&self) -> Result<Condition, String> {
-        let look = async {
-            self.write_works().await?;
-            let database = self.shared.connections.take().await?;
-            let condition = condition(&database, self.bounds).await?;
-            self.shared.connections.put(database);
-            Ok(condition)
-        };
-        within(CONDITION_LIMIT, look).await.map_err(|error| {
-            report(&error);
-            error.public()
-        })
+        loop {
+            let found = self.shared.found.borrow().clone();
+            if let Some((_, condition)) = found.filter(|(at, _)| at.elapsed() < FOUND_COUNTS) {
+                return condition;
+            }
+            if !self.shared.looking.replace(true) {
+                let turn = Turn(&self.shared.looking);
+                let condition = self.look().await;
+                *self.shared.found.borrow_mut() = Some((Instant::now(), condition.clone()));
+                drop(turn);
+                return condition;
+            }
+            spin_sdk::time::sleep(FOUND_POLL).await;
+        }
     }
 }

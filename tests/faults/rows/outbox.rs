@@ -29,13 +29,24 @@ pub(super) async fn fsync(mut context: Context) -> Result<Done, Trouble> {
     if context.draws.random_bool(0.5) { late(context).await } else { failing(context).await }
 }
 
+/// No answer comes sooner than an fsync takes that began after the message was sent.
 async fn late(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
-    let delay_ms = if context.draws.random_bool(0.8) { 200 } else { 2_000 };
+    let delay_ms: u64 = if context.draws.random_bool(0.8) { 200 } else { 2_000 };
     let log = world.folder().join("strace.log");
     let tracer = Tracer::attach(world.host().pid(), &format!("delay_exit={}", delay_ms * 1000), &log).await?;
-    let held = context.hold(3.0, 8.0).await;
+    let (began, held) = (Instant::now(), context.seconds(3.0, 8.0));
+    let mut soonest = None;
+    while began.elapsed() < held {
+        let sent = Instant::now();
+        if is_taken(&world.stack.client).await {
+            soonest = soonest.min(Some(sent.elapsed())).or(Some(sent.elapsed()));
+        }
+    }
     drop(tracer);
+    if let Some(soonest) = soonest.filter(|soonest| soonest.as_millis() < u128::from(delay_ms)) {
+        return Err(format!("a message got its 200 before its fsync: after {soonest:.1?}, of {delay_ms} ms").into());
+    }
     Ok(Done::once(format!("fsync {delay_ms} ms later for {held:.1?}")))
 }
 
