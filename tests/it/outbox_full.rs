@@ -1,13 +1,14 @@
 //! The outbox's bounds: 503 before anything is written, repeats answered meanwhile, and room again once rows are freed.
 
 use libtest_mimic::Trial;
+use tokio::task::JoinSet;
 use wiber_tests::host::Host;
 use wiber_tests::send::{contents, id};
 use wiber_tests::stack::{Plan, Stack};
 use wiber_tests::{names, tests_on, wait};
 
 pub(crate) fn tests(host: Host) -> Vec<Trial> {
-    tests_on![host; rows_and_keys_are_bounded, bytes_are_bounded]
+    tests_on![host; rows_and_keys_are_bounded, bytes_are_bounded, asking_takes_no_room_from_sending]
 }
 
 /// A send that must be refused because the outbox is full.
@@ -67,4 +68,24 @@ async fn bytes_are_bounded(host: Host) {
     assert!(taken >= 6, "only {taken} messages of 5,000 bytes fitted into 40,000");
     let statistics = stack.statistics().await;
     assert!(statistics.bytes <= 40_000 && statistics.messages == taken, "{statistics:?}");
+}
+
+/// Anyone may ask whether the outbox accepts, as often as they like.
+async fn asking_takes_no_room_from_sending(host: Host) {
+    let stack = Plan::new("asked").host(host).bridges(0).start_unready().await;
+    let (alice, bob) = names::pair();
+    stack.client.send(&alice, &bob, "the first one").await;
+    let mut asking = JoinSet::new();
+    for _ in 0..600 {
+        let client = stack.client.clone();
+        asking.spawn(async move { client.get("/health/readiness/send").await.status });
+    }
+    let mut sending = JoinSet::new();
+    for n in 0..100 {
+        let call = stack.client.sending(&alice, &bob, &format!("message {n}"));
+        sending.spawn(async move { call.go().await.status });
+    }
+    let statuses = |answers: Vec<u16>| answers.into_iter().filter(|status| *status != 200).count();
+    assert_eq!(statuses(sending.join_all().await), 0, "a send was refused");
+    assert_eq!(statuses(asking.join_all().await), 0, "a healthy outbox was called unready");
 }

@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     MarkAnswers,
     /// It answers rows in the wrong order.
     Order,
+    /// Its disk is full: it cannot keep a lease.
+    Full,
 }
 
 /// The outbox's state, which a test looks at and changes.
@@ -110,8 +112,10 @@ fn changed(contents: &Contents, changed: u64) -> Response {
 
 async fn lease(State(shared): Shared, Json(request): Json<LeaseRequest>) -> Response {
     let mut contents = shared.lock().unwrap();
-    if contents.fault == Fault::Token {
-        return StatusCode::UNAUTHORIZED.into_response();
+    match contents.fault {
+        Fault::Token => return StatusCode::UNAUTHORIZED.into_response(),
+        Fault::Full => return (StatusCode::SERVICE_UNAVAILABLE, r#"{"detail":"the disk is full"}"#).into_response(),
+        Fault::None | Fault::Reads | Fault::MarkAnswers | Fault::Order => {}
     }
     match &contents.holder {
         Some(holder) if *holder != request.holder => StatusCode::CONFLICT.into_response(),

@@ -188,6 +188,33 @@ async fn another_holder_of_the_lease_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refused_write_is_told_by_the_one_that_writes_only() {
+    let (site, outbox) = (site("refused").await, Outbox::start("one").await);
+    let relay = Relay::start(&site, &outbox);
+    until("the lease", async || if outbox.contents().holder.is_some() { Ok(()) } else { Err("nobody has it") }).await;
+    let refusals = async |count: usize| {
+        until("refusals", async || {
+            let refusals = site.board.report().refusals;
+            if refusals.len() == count { Ok(refusals) } else { Err(format!("{refusals:?}")) }
+        })
+        .await
+    };
+    outbox.contents().fault = Fault::Full;
+    assert_eq!(refusals(1).await.get("one").map(String::as_str), Some("the disk is full"));
+    outbox.contents().fault = Fault::None;
+    refusals(0).await;
+    outbox.contents().fault = Fault::Full;
+    refusals(1).await;
+    {
+        let mut contents = outbox.contents();
+        contents.fault = Fault::None;
+        contents.holder = Some("another".into());
+    }
+    refusals(0).await;
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_out_of_order_are_not_sent() {
     let (site, outbox) = (site("disorder").await, Outbox::start("one").await);
     let sent = messages("alice", "bob", 10);
