@@ -49,9 +49,11 @@ async fn round(relay: &Relay, forgotten: &mut Forgotten) -> Result<(usize, usize
     while !page(relay, &mut walk).await? {}
     if relay.state.borrow().under_way {
         forgotten.begin_anew();
-    } else if let Some(position) = lag.and_then(|lag| forgotten.look(&walk.lowest, &lag, lag.round))
-        && !relay.has(Mutant::NeverResend)
-    {
+        return Ok((walk.rows, walk.settled));
+    }
+    let latest_round = relay.state.borrow().lag.as_ref().map(|latest| latest.round);
+    let found = lag.zip(latest_round).and_then(|(lag, latest)| forgotten.look(&walk.lowest, &lag, latest));
+    if let Some(position) = found.filter(|_| !relay.has(Mutant::NeverResend)) {
         relay.process.note(|| format!("{} misses row {position}", relay.holder));
         relay.process.met("a row was missed");
         let mut state = relay.state.borrow_mut();
