@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// Show that each of ten seeded bugs is caught, instead of testing what is built
     #[arg(long)]
     pub(crate) mutants: bool,
+    /// Of those only these, by name
+    #[arg(long, requires = "mutants")]
+    pub(crate) mutant: Vec<String>,
     /// Clients that send at once
     #[arg(long, default_value_t = 40)]
     pub(crate) clients: usize,

@@ -105,6 +105,7 @@ impl Campaign {
                     totals.doubled = totals.doubled.max(report.doubled.len());
                     totals.misordered = totals.misordered.max(report.misordered.len());
                     totals.unseen = totals.unseen.max(report.unseen.len());
+                    totals.unjudged += usize::from(report.undrained > 0);
                 }
                 Err(_) => totals.unjudged += 1,
             }

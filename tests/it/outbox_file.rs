@@ -84,11 +84,17 @@ async fn an_outbox_that_takes_its_place_is_reported_and_drained(host: Host) {
     let _ = stack.client.readable(&alice, &bob, 1).await;
     let first = stack.statistics().await.outbox_id;
     remove_files(&stack);
-    until_refused(&stack, "after the removal").await;
-    let last = until_taken(&stack).await;
-    wait::until("the state stored", async || {
-        let answer = stack.client.get(&format!("/messages/id/{last}")).await;
-        if answer.status == 200 && answer.json()["state"] == "stored" { Ok(()) } else { Err(answer.to_string()) }
+    // What is taken within a second may still go into the removed file, and be gone with it.
+    wait::until("a message stored from the new file", async || {
+        let id = until_taken(&stack).await;
+        for _ in 0..20 {
+            let answer = stack.client.get(&format!("/messages/id/{id}")).await;
+            if answer.status == 200 && answer.json()["state"] == "stored" {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(format!("{id} is not stored"))
     })
     .await;
     let body = stack.readiness_of_any_status(|body| body["notes"].to_string().contains(&first)).await;
@@ -101,14 +107,14 @@ struct SmallDisk(PathBuf);
 impl SmallDisk {
     /// None where this user may not mount.
     fn over(folder: &Path) -> Option<Self> {
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(folder).status();
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(folder).status();
         mount.is_ok_and(|status| status.success()).then(|| Self(folder.to_owned()))
     }
 
     fn fill(&self) -> PathBuf {
         let path = self.0.join("filler");
         // Fails when nothing more fits, which is what it is for.
-        let _ = std::fs::write(&path, vec![b'x'; 4 * 1024 * 1024]);
+        let _ = std::fs::write(&path, vec![b'x'; 32 * 1024 * 1024]);
         path
     }
 }

@@ -37,15 +37,13 @@ pub async fn check_without_kafka(stack: &Stack, log: &[Entry]) {
     verdict(&examine(stack, log, false, wait::DEADLINE).await);
 }
 
-/// Waits until every acknowledged message is stored and freed, reads all back and compares; with `kafka` also with the
-/// log's order.
-///
-/// # Panics
-/// If not all is stored and freed within `limit`.
+/// Waits until every acknowledged message is stored and freed, at most for `limit`, reads all back and compares; with
+/// `kafka` also with the log's order.
 pub async fn examine(stack: &Stack, log: &[Entry], kafka: bool, limit: Duration) -> Report {
-    caught_up(stack, log, limit).await;
+    let undrained = tokio::time::timeout(limit, caught_up(stack, log, limit * 2)).await.is_err();
     let back = ReadBack::of(stack).await;
-    if kafka { judge(log, &back) } else { judge(log, &ReadBack { logged: back.stored.clone(), ..back }) }
+    let report = if kafka { judge(log, &back) } else { judge(log, &ReadBack { logged: back.stored.clone(), ..back }) };
+    Report { undrained: if undrained { stack.statistics().await.messages } else { 0 }, ..report }
 }
 
 fn verdict(report: &Report) {

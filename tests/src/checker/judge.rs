@@ -26,6 +26,8 @@ pub struct Report {
     pub misordered: Vec<String>,
     /// Stored and not shown by paging, or shown and not stored.
     pub unseen: Vec<String>,
+    /// Rows that were still in the outbox when no more time was left for draining.
+    pub undrained: i64,
 }
 
 impl Report {
@@ -33,6 +35,7 @@ impl Report {
     #[must_use]
     pub fn is_clean(&self) -> bool {
         [&self.lost, &self.doubled, &self.misordered, &self.unseen].iter().all(|list| list.is_empty())
+            && self.undrained == 0
     }
 }
 
@@ -48,7 +51,8 @@ impl fmt::Display for Report {
             self.doubled.len(),
             self.misordered.len(),
             self.unseen.len()
-        )
+        )?;
+        if self.undrained > 0 { write!(f, "; {} rows were not drained in time", self.undrained) } else { Ok(()) }
     }
 }
 
