@@ -97,12 +97,19 @@ impl Store {
             self.shared.connections.put(database);
             Ok(condition)
         };
-        let looked = within(CONDITION_LIMIT, look).await;
-        looked.map_err(|error| {
+        let hangs = Cell::new(true);
+        let look = async {
+            let looked = look.await;
+            hangs.set(false);
+            looked
+        };
+        within(CONDITION_LIMIT, look).await.map_err(|error| {
             report(&error);
             let text = error.public();
-            // A write that hangs has failed for whoever asks next.
-            self.remember::<()>(&Err(error));
+            // A write that hangs has failed for whoever asks next; any other was remembered when it ended.
+            if hangs.get() {
+                self.remember::<()>(&Err(error));
+            }
             text
         })
     }
