@@ -1,6 +1,7 @@
 //! The tree's own rules: what no compiler and no other tool checks, so that code and documents cannot drift apart.
 
 mod crates;
+mod image;
 mod links;
 mod settings;
 mod text;
@@ -18,8 +19,10 @@ use anyhow::{Context as _, bail};
 pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
     eprintln!("$ tidy");
     let tree = Tree::read(root)?;
-    let problems: Vec<String> =
-        [text::check, links::check, crates::check, settings::check].into_iter().flat_map(|rule| rule(&tree)).collect();
+    let problems: Vec<String> = [text::check, links::check, crates::check, image::check, settings::check]
+        .into_iter()
+        .flat_map(|rule| rule(&tree))
+        .collect();
     if problems.is_empty() {
         return Ok(());
     }
