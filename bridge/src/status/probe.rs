@@ -53,7 +53,7 @@ async fn probe_mongodb(
         board.set_mongodb(up);
         metrics.set_dependency("mongodb", up);
         if up && round % COUNT_EVERY == 0 {
-            shutdown.run_until_cancelled(count_dead_letters(board, kafka, store)).await;
+            shutdown.run_until_cancelled(count_dead_letters(board, metrics, kafka, store)).await;
         }
         if !pause(INTERVAL, shutdown).await {
             return;
@@ -61,9 +61,10 @@ async fn probe_mongodb(
     }
 }
 
-async fn count_dead_letters(board: &Board, kafka: &Inspector, store: &Store) {
+async fn count_dead_letters(board: &Board, metrics: &Metrics, kafka: &Inspector, store: &Store) {
     // An unanswered count leaves the note as it was.
     if let Ok(Ok(count)) = tokio::time::timeout(TIMEOUT, store.dead_letter_count()).await {
+        metrics.dead_letters_waiting.set(i64::try_from(count).unwrap_or(i64::MAX));
         if count == 0 {
             board.clear_note(DEAD_LETTERS_NOTE);
         } else {

@@ -116,6 +116,8 @@ pub struct Metrics {
     pub log_gap_records: IntGaugeVec,
     /// Partitions this consumer owns.
     pub partitions_assigned: IntGauge,
+    /// Dead letters that wait for somebody, as MongoDB has them.
+    pub dead_letters_waiting: IntGauge,
     /// How far the group is behind; labels `group`, `topic`, `partition`.
     pub consumergroup_lag: IntGaugeVec,
     dependency_up: IntGaugeVec,
@@ -180,6 +182,7 @@ impl Metrics {
                 &["outbox"],
             )?,
             log_gap_records: new.gauges("wiber_log_gap_records", "Records in a log gap.", &["partition"])?,
+            dead_letters_waiting: new.gauge("wiber_dead_letters_waiting", "Dead letters that were not replayed.")?,
             partitions_assigned: new.gauge("wiber_partitions_assigned", "Partitions this consumer owns.")?,
             consumergroup_lag: new.gauges(
                 "kafka_consumergroup_lag",

@@ -95,6 +95,9 @@ async fn a_letter_is_shown_and_waits_again_if_it_is_still_poison() {
         assert_eq!(latest.count(), 1, "{dead:?}");
     }
     stack.readiness(200, |body| body["notes"].to_string().contains("dead letters: 2")).await;
+    let metrics = stack.bridge_client(0).get("/metrics").await.expect(200);
+    let waiting = "\nwiber_dead_letters_waiting 2\n";
+    assert!(String::from_utf8_lossy(&metrics.body).contains(waiting), "{waiting} is missing in {metrics}");
     let state = stack.client.state(id).await.expect(200).json();
     assert_eq!(state["state"], "dead-lettered", "{state}");
     let hops: Vec<&str> = hops(&state);
