@@ -6,7 +6,6 @@
 
 mod args;
 mod dead_letters;
-mod partition;
 mod settings;
 mod table;
 mod topic;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use wiber_model::Conversation;
 use wiber_model::record::{self, header};
 use wiber_tests::host::Host;
-use wiber_tests::kafka::{self, Record};
+use wiber_tests::kafka::Record;
 use wiber_tests::site::{Place, Site};
 use wiber_tests::stack::{Plan, Stack};
 use wiber_tests::{names, send, shape, tests_on, wait};
@@ -60,7 +60,7 @@ async fn a_message_takes_its_whole_path(host: Host) {
 fn check_record(record: &Record, message: &Value, one: &str, other: &str) {
     let key = Conversation::of(one, other);
     assert_eq!(record.key.as_deref(), Some(key.as_str().as_bytes()));
-    assert_eq!(record.partition, kafka::partition_of(key.as_str().as_bytes(), record::PARTITIONS));
+    assert_eq!(record.partition, wiber_model::partition_of(key.as_str().as_bytes()));
     let value: Value = serde_json::from_slice(record.value.as_deref().unwrap_or_default()).expect("JSON");
     assert_eq!(&value, message, "the record's value is the message");
     let expected = [

@@ -30,7 +30,7 @@ fn sound(message: &Message) -> Record {
         (header::CONTENT_TYPE, "application/json"),
     ];
     Record {
-        partition: kafka::partition_of(key.as_str().as_bytes(), record::PARTITIONS),
+        partition: wiber_model::partition_of(key.as_str().as_bytes()),
         offset: 0,
         key: Some(key.as_str().as_bytes().to_vec()),
         value: Some(serde_json::to_vec(message).expect("a message is JSON")),
@@ -164,7 +164,7 @@ fn elsewhere(partition: i32) -> (String, String) {
     loop {
         let (carol, dave) = names::pair();
         let key = Conversation::of(&carol, &dave);
-        if kafka::partition_of(key.as_str().as_bytes(), record::PARTITIONS) != partition {
+        if wiber_model::partition_of(key.as_str().as_bytes()) != partition {
             return (carol, dave);
         }
     }

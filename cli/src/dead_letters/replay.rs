@@ -18,9 +18,9 @@ use wiber_model::record::header;
 use super::records::{self, Record};
 use super::{filter, list, origin};
 use crate::args::Replay;
-use crate::partition::partition_of;
 use crate::topic::Topic;
 use crate::{Outcome, table};
+use wiber_model::partition_of;
 
 /// How long Kafka may take to acknowledge a record, milliseconds.
 const DELIVERY_MS: &str = "30000";

@@ -8,8 +8,8 @@ use super::Context;
 use super::content::{Id, digest};
 use super::findings::{Findings, Kind};
 use super::outboxes::Outboxes;
-use crate::partition::partition_of;
 use crate::topic::{self, Range};
+use wiber_model::partition_of;
 
 /// How far the clocks of the accepting nodes and of Kafka's brokers may be apart, and how long a message may have been on
 /// its way, before its record is looked for by its document only, milliseconds.

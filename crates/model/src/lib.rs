@@ -8,6 +8,7 @@ mod conversation;
 mod id;
 mod limits;
 mod message;
+mod partition;
 mod timestamp;
 
 pub mod lease;
@@ -23,4 +24,5 @@ pub use limits::{
     NAME_CHARS_MAX, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, TIMELINE_LIMIT_DEFAULT, Violation, check_content, check_name,
 };
 pub use message::{Message, NewMessage, StoredMessage};
+pub use partition::partition_of;
 pub use timestamp::rfc3339_millis;

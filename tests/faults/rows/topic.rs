@@ -57,7 +57,7 @@ pub(super) async fn flipped(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     world.members.iter().for_each(|member| member.link.cut());
     let (one, other) = names::pair();
-    let partition = kafka::partition_of(Conversation::of(&one, &other).as_str().as_bytes(), PARTITIONS);
+    let partition = wiber_model::partition_of(Conversation::of(&one, &other).as_str().as_bytes());
     // Incompressible, so that segments of one megabyte fill up and are closed.
     for _ in 0..250 {
         let text: String = (0..4_900).map(|_| context.draws.random_range('\u{4e00}'..'\u{9fa5}')).collect();

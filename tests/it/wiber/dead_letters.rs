@@ -26,7 +26,7 @@ fn record(message: &Message) -> Record {
     let headers =
         [(header::ID, message.message_id.as_str()), (header::TYPE, record::TYPE), (header::REQUEST_ID, "r-1")];
     Record {
-        partition: kafka::partition_of(key.as_str().as_bytes(), record::PARTITIONS),
+        partition: wiber_model::partition_of(key.as_str().as_bytes()),
         offset: 0,
         key: Some(key.as_str().as_bytes().to_vec()),
         value: Some(serde_json::to_vec(message).expect("a message is JSON")),

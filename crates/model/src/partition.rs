@@ -1,9 +1,10 @@
 //! The partition that a key demands: Java's murmur2, as the relay's producer computes it (`murmur2_random`).
 
-use wiber_model::record::PARTITIONS;
+use crate::record::PARTITIONS;
 
 /// The partition of the topic of messages in which records of this key belong.
-pub(crate) fn partition_of(key: &[u8]) -> i32 {
+#[must_use]
+pub fn partition_of(key: &[u8]) -> i32 {
     (murmur2(key) & 0x7fff_ffff) % PARTITIONS
 }
 
@@ -39,6 +40,8 @@ mod tests {
         assert_eq!(murmur2(b"21"), -973_932_308);
         assert_eq!(murmur2(b"foobar"), -790_332_482);
         assert_eq!(murmur2(b"a-little-bit-long-string"), -985_981_536);
+        assert_eq!(murmur2(b"a-little-bit-longer-string"), -1_486_304_829);
+        assert_eq!(murmur2(b"abc"), 479_470_107);
         assert_eq!(murmur2(b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8"), -58_897_971);
     }
 }
