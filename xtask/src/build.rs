@@ -1,4 +1,4 @@
-//! `cargo xtask build`: the components for Wasm, the host and the bridge for this machine.
+//! `cargo xtask build`: the components for Wasm; the host, the bridge, the command and the fault harness for this machine.
 
 use std::fs;
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use wiber_servers::progress::Progress;
+use wiber_servers::tools;
 
 use crate::repository::Repository;
 use crate::{cargo, needs};
@@ -52,11 +53,23 @@ pub(crate) async fn functions(repository: &Repository, progress: &Progress) -> a
     Ok(())
 }
 
-/// Builds the host, the bridge and the command, with the features that they have when all packages are tested: cargo then compiles
-/// their dependencies once for all.
+/// Gets the servers' programs, and builds all that tests run meanwhile.
+pub(crate) async fn with_servers(repository: &Repository, progress: &Progress) -> anyhow::Result<()> {
+    let cache = tools::default_cache();
+    let servers = async { anyhow::Ok(tools::ensure(&cache, progress).await?) };
+    let builds = async {
+        functions(repository, progress).await?;
+        programs(repository, progress).await
+    };
+    tokio::try_join!(servers, builds)?;
+    Ok(())
+}
+
+/// Builds the programs for this machine, with the features that they have when all packages are tested: cargo then
+/// compiles their dependencies once for all.
 pub(crate) async fn programs(repository: &Repository, progress: &Progress) -> anyhow::Result<()> {
     needs::native()?;
-    let task = progress.task("Building host and bridge");
+    let task = progress.task("Building the programs");
     let programs = ["build", "--bin=wiber-host", "--bin=wiber-bridge", "--bin=wiber", "--bin=wiber-faults"];
     cargo::watched(repository.root(), &task, &programs).await?;
     task.done("development profile");

@@ -3,7 +3,6 @@
 use std::process::{Command, ExitCode};
 
 use wiber_servers::progress::Progress;
-use wiber_servers::tools;
 
 use crate::repository::Repository;
 use crate::{build, cargo};
@@ -21,13 +20,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(repository: &Repository, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let progress = Progress::new();
-    let cache = tools::default_cache();
-    let servers = async { anyhow::Ok(tools::ensure(&cache, &progress).await?) };
-    let builds = async {
-        build::functions(repository, &progress).await?;
-        build::programs(repository, &progress).await
-    };
-    tokio::try_join!(servers, builds)?;
+    build::with_servers(repository, &progress).await?;
     if arguments.harness.iter().any(|argument| argument == "--mutants") {
         build::mutants(repository, &progress).await?;
     }

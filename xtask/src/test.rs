@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use wiber_servers::progress::Progress;
-use wiber_servers::tools;
 
 use crate::repository::Repository;
 use crate::{build, cargo, faults};
@@ -16,14 +15,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(repository: &Repository, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let progress = Progress::new();
-    let cache = tools::default_cache();
-    let servers = async { anyhow::Ok(tools::ensure(&cache, &progress).await?) };
-    let builds = async {
-        build::functions(repository, &progress).await?;
-        build::programs(repository, &progress).await
-    };
-    tokio::try_join!(servers, builds)?;
+    build::with_servers(repository, &Progress::new()).await?;
     let mut tests = cargo::command(repository.root());
     tests.args(["test", "--no-fail-fast"]).env("WIBER_BIN_DIR", repository.programs());
     let filtered = !arguments.runner.is_empty();
