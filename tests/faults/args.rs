@@ -27,6 +27,12 @@ pub(crate) struct Args {
     /// Of those only these, by name
     #[arg(long, requires = "mutants")]
     pub(crate) mutant: Vec<String>,
+    /// Instead of rows: Kafka and MongoDB both killed for so many seconds under load
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["mutants", "rows", "short"])]
+    pub(crate) outage: Option<u64>,
+    /// Messages a second before, during and after that outage
+    #[arg(long, default_value_t = 2_000)]
+    pub(crate) rate: usize,
     /// Clients that send at once
     #[arg(long, default_value_t = 40)]
     pub(crate) clients: usize,
@@ -52,6 +58,9 @@ pub(crate) enum Nodes {
 impl Args {
     /// The command that repeats this run.
     pub(crate) fn replay(&self, seed: u64) -> String {
+        if let Some(seconds) = self.outage {
+            return format!("cargo xtask faults --seed {seed} --outage {seconds} --rate {}", self.rate);
+        }
         let rows: Vec<String> = self.rows.iter().map(u8::to_string).collect();
         let rows = if rows.is_empty() { String::new() } else { format!(" --rows {}", rows.join(",")) };
         let length = if self.short { " --short".to_owned() } else { format!(" --minutes {}", self.minutes) };

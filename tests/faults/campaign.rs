@@ -48,7 +48,7 @@ pub(crate) async fn run(name: &str, plan: Plan) -> anyhow::Result<Campaign> {
         world.heal().await?;
         latencies.add(load.latencies())?;
         log.extend(load.finish().await);
-        campaign.judged.push(judge(&world, phase, &log, plan.check_max).await);
+        campaign.judged.push(judge(&world, phase.name, phase.class, &log, plan.check_max).await);
     }
     campaign.samples = sampler.stop();
     campaign.seconds = begun.elapsed().as_secs_f64();
@@ -86,16 +86,22 @@ async fn run_lanes(
 }
 
 /// Drains, reads back and compares; a panic of the harness (a drain that never ends) is a finding too.
-async fn judge(world: &World, phase: &Phase, log: &[Entry], limit: Duration) -> Judged {
+pub(crate) async fn judge(
+    world: &World,
+    phase: &'static str,
+    class: Class,
+    log: &[Entry],
+    limit: Duration,
+) -> Judged {
     let began = Instant::now();
-    let logged = phase.class == Class::Ordinary;
+    let logged = class == Class::Ordinary;
     let examined = AssertUnwindSafe(checker::examine(&world.stack, log, logged, limit)).catch_unwind().await;
     let report = examined.map_err(|panic| lane::panic_text(panic.as_ref()));
-    Judged { phase: phase.name, seconds: began.elapsed().as_secs_f64(), report }
+    Judged { phase, seconds: began.elapsed().as_secs_f64(), report }
 }
 
 /// From acceptance to storage, by the documents themselves.
-async fn stored(world: &World) -> Percentiles {
+pub(crate) async fn stored(world: &World) -> Percentiles {
     let mut histogram = hdrhistogram::Histogram::<u64>::new(3).expect("three digits can be had");
     for document in world.stack.store.messages().await {
         let Ok(hops) = document.get_document("hops") else { continue };

@@ -9,6 +9,7 @@ mod campaign;
 mod disk;
 mod injection;
 mod mutants;
+mod outage;
 mod report;
 mod rows;
 mod sampler;
@@ -16,6 +17,7 @@ mod tracer;
 mod world;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 
@@ -35,15 +37,20 @@ async fn run(args: &Args) -> anyhow::Result<bool> {
     if args.mutants {
         return mutants::run(args, seed).await;
     }
-    let plans = campaign::plan(args, seed)?;
     println!("seed {seed}: {}", args.replay(seed));
     let mut report = report::Run::begin(seed, args.replay(seed));
-    for (index, plan) in plans.into_iter().enumerate() {
-        let outcome = campaign::run(&format!("faults-{}", index + 1), plan).await?;
+    // Written after each, so that what is known survives whatever comes.
+    let mut add = |outcome: report::Campaign| {
         println!("{}", outcome.summary());
         report.add(outcome);
-        // Written after each, so that what is known survives whatever comes.
-        report.write(&args.report)?;
+        report.write(&args.report)
+    };
+    if let Some(seconds) = args.outage {
+        add(outage::run(args.rate, Duration::from_secs(seconds)).await?)?;
+    } else {
+        for (index, plan) in campaign::plan(args, seed)?.into_iter().enumerate() {
+            add(campaign::run(&format!("faults-{}", index + 1), plan).await?)?;
+        }
     }
     println!("{}", report.summary());
     println!("report: {}", args.report.display());

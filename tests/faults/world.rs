@@ -60,6 +60,9 @@ pub(crate) struct Variant {
     pub(crate) settings: Vec<(String, String)>,
     /// The outbox's journal, as the functions' variable says it.
     pub(crate) journal: Option<&'static str>,
+    /// The outbox and Kafka lie on the machine's own disk, whose fsync takes its time, rather than on small ones that
+    /// rows can fill.
+    pub(crate) own_disk: bool,
 }
 
 /// The deployment.
@@ -83,8 +86,10 @@ impl World {
     pub(crate) async fn start(shape: Shape, name: &str, variant: &Variant, patience: Duration) -> anyhow::Result<Self> {
         let tools = tools::ensure(&tools::default_cache(), &Progress::new()).await?;
         let folder = run::subfolder(name);
-        let outbox_disk = Disk::mount(&folder.join("outbox"), OUTBOX_DISK_MB);
-        let kafka_disk = Disk::mount(&folder.join("kafka-1"), KAFKA_DISK_MB);
+        let disk = |name: &str, megabytes: u32| {
+            if variant.own_disk { Err("not wanted".to_owned()) } else { Disk::mount(&folder.join(name), megabytes) }
+        };
+        let (outbox_disk, kafka_disk) = (disk("outbox", OUTBOX_DISK_MB), disk("kafka-1", KAFKA_DISK_MB));
         let (brokers, members) =
             tokio::try_join!(servers::brokers(&tools, shape, &folder), servers::members(&tools, shape, &folder))?;
         let bootstrap: Vec<String> = brokers.iter().map(|b| b.link.address().to_string()).collect();

@@ -66,6 +66,7 @@ impl Default for Shape {
 pub struct Load {
     stop: Arc<AtomicBool>,
     acknowledged: Arc<AtomicUsize>,
+    refused: Arc<AtomicUsize>,
     latencies: Arc<Mutex<Histogram<u64>>>,
     clients: JoinSet<Vec<Entry>>,
 }
@@ -76,6 +77,7 @@ impl Load {
     pub fn start(client: &Client, shape: Shape) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::new(AtomicUsize::new(0));
+        let refused = Arc::new(AtomicUsize::new(0));
         let latencies = Arc::new(Mutex::new(Histogram::new(3).expect("three digits can be had")));
         let mut clients = JoinSet::new();
         let mut pair = names::pair();
@@ -92,17 +94,24 @@ impl Load {
                 to: pair.1.clone(),
                 stop: Arc::clone(&stop),
                 acknowledged: Arc::clone(&acknowledged),
+                refused: Arc::clone(&refused),
                 latencies: Arc::clone(&latencies),
             };
             clients.spawn(sender.run(shape.pace));
         }
-        Self { stop, acknowledged, latencies, clients }
+        Self { stop, acknowledged, refused, latencies, clients }
     }
 
     /// How many messages got a 200 so far.
     #[must_use]
     pub fn acknowledged(&self) -> usize {
         self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// How many attempts got anything but a 200 so far, no answer included.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// How long the attempts took that got a 200, microseconds.
@@ -142,6 +151,7 @@ struct Sender {
     to: String,
     stop: Arc<AtomicBool>,
     acknowledged: Arc<AtomicUsize>,
+    refused: Arc<AtomicUsize>,
     latencies: Arc<Mutex<Histogram<u64>>>,
 }
 
@@ -170,6 +180,7 @@ impl Sender {
                 self.acknowledged.fetch_add(1, Ordering::Relaxed);
                 break;
             }
+            self.refused.fetch_add(1, Ordering::Relaxed);
             if self.stop.load(Ordering::Relaxed) && stopped_at.get_or_insert_with(Instant::now).elapsed() > LAST_TRY {
                 break;
             }

@@ -136,21 +136,23 @@ impl Store {
     }
 }
 
-impl Outbox for Store {
-    async fn earlier(&self, user: &str, key: &str) -> Result<Option<Message>, OutboxError> {
-        // Nothing was written yet, whatever a look-up failed of.
-        self.message_of_key(user, key).await.map_err(|error| {
-            report(&error);
-            OutboxError::Refused(error.public())
-        })
-    }
+/// Why a submission was certainly not taken.
+fn refused(error: &Error) -> OutboxError {
+    report(error);
+    OutboxError::Refused(error.public())
+}
 
+impl Outbox for Store {
     async fn accept(&self, submission: Submission) -> Result<Accepted, OutboxError> {
         if let Err(error) = self.expire_keys().await {
             report(&error);
         }
         let Submission { message, key, request_id, traceparent } = submission;
         let asked = key.clone().map(|key| (message.from_user.clone(), key));
+        let earlier = async || match &asked {
+            Some((user, key)) => self.message_of_key(user, key).await.map(|found| found.map(Box::new)),
+            None => Ok(None),
+        };
         let entry =
             Entry::new(&message, key, &request_id, &traceparent).map_err(|e| OutboxError::Refused(e.to_string()))?;
         let committed = self.shared.committer.commit(&self.shared.connections, entry, self.bounds).await;
@@ -160,14 +162,16 @@ impl Outbox for Store {
         }
         match committed {
             Ok(true) => Ok(Accepted::New),
-            Ok(false) => {
-                let Some((user, key)) = asked else { return Ok(Accepted::Full) };
-                let earlier = self.earlier(&user, &key).await?;
-                Ok(earlier.map_or(Accepted::Full, |message| Accepted::Earlier(Box::new(message))))
-            }
+            // Only now, since a look-up before it would cost every send a turn at a connection of its own.
+            Ok(false) => Ok(earlier().await.map_err(|error| refused(&error))?.map_or(Accepted::Full, Accepted::Earlier)),
+            // A disk that takes nothing new still answers for what it took.
+            Err(error) if error.nothing_written() => match earlier().await {
+                Ok(Some(earlier)) => Ok(Accepted::Earlier(earlier)),
+                Ok(None) | Err(_) => Err(refused(&error)),
+            },
             Err(error) => {
                 report(&error);
-                Err(if error.nothing_written() { OutboxError::Refused(error.public()) } else { OutboxError::Unknown })
+                Err(OutboxError::Unknown)
             }
         }
     }
