@@ -34,10 +34,10 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 2_000)]
     pub(crate) rate: usize,
     /// Clients that send at once
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 60)]
     pub(crate) clients: usize,
     /// Pause of a client between two messages, milliseconds
-    #[arg(long, default_value_t = 90)]
+    #[arg(long, default_value_t = 100)]
     pub(crate) pace_ms: u64,
     /// The folder of the report
     #[arg(long, default_value = "target/faults")]

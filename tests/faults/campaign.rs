@@ -54,6 +54,9 @@ pub(crate) async fn run(name: &str, plan: Plan) -> anyhow::Result<Campaign> {
     campaign.seconds = begun.elapsed().as_secs_f64();
     campaign.accept = Percentiles::of_micros(&latencies);
     campaign.store = stored(&world).await;
+    if !campaign.is_clean() {
+        wiber_tests::run::keep();
+    }
     if let Ok(world) = Arc::try_unwrap(world) {
         world.stop().await;
     }
@@ -86,13 +89,7 @@ async fn run_lanes(
 }
 
 /// Drains, reads back and compares; a panic of the harness (a drain that never ends) is a finding too.
-pub(crate) async fn judge(
-    world: &World,
-    phase: &'static str,
-    class: Class,
-    log: &[Entry],
-    limit: Duration,
-) -> Judged {
+pub(crate) async fn judge(world: &World, phase: &'static str, class: Class, log: &[Entry], limit: Duration) -> Judged {
     let began = Instant::now();
     let logged = class == Class::Ordinary;
     let examined = AssertUnwindSafe(checker::examine(&world.stack, log, logged, limit)).catch_unwind().await;

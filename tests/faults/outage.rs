@@ -41,12 +41,8 @@ pub(crate) async fn run(rate: usize, down: Duration) -> anyhow::Result<Campaign>
     let begun = Instant::now();
     let acknowledged = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&acknowledged);
-    let sampler = Sampler::start(
-        begun,
-        world.stack.store.clone(),
-        move || counted.load(Ordering::Relaxed),
-        || NAME.to_owned(),
-    );
+    let sampler =
+        Sampler::start(begun, world.stack.store.clone(), move || counted.load(Ordering::Relaxed), || NAME.to_owned());
     let load = Load::start(&world.stack.client, LoadShape { clients, pace: PACE });
     let count = async {
         loop {

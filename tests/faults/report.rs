@@ -113,6 +113,10 @@ impl Campaign {
         totals
     }
 
+    pub(crate) fn is_clean(&self) -> bool {
+        self.totals().is_clean()
+    }
+
     pub(crate) fn summary(&self) -> String {
         format!("{} ({}, {:.0} s): {}", self.name, self.shape.word(), self.seconds, self.totals())
     }

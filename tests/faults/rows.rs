@@ -8,6 +8,7 @@ mod kafka;
 mod links;
 mod mongo;
 mod outbox;
+mod rights;
 mod sockets;
 mod topic;
 
@@ -134,10 +135,12 @@ pub(crate) const ALL: &[Row] = &[
     row!(19, "writes fail, half or without an answer", [Mongo], BOTH, Ordinary, true, mongo::fails_writes),
     row!(20, "outbox's disk full", [Host], BOTH, Ordinary, true, outbox::disk_full),
     row!(21, "fsync slow, or failing with EIO", [Host], BOTH, Ordinary, true, outbox::fsync),
+    row!(22, "the outbox's log damaged while stopped", [Host], BOTH, Ordinary, true, outbox::damaged),
     row!(23, "links cut, held, one-way, flapping", [Bridge, Kafka, Mongo], BOTH, Ordinary, true, links::cut),
     row!(24, "links slow, breaking, byte by byte", [Bridge, Kafka, Mongo], BOTH, Ordinary, false, links::slow),
     row!(25, "wall clock jumps", [Host, Bridge], BOTH, Ordinary, false, clock::jumps),
     row!(26, "out of memory or file descriptors", [Host, Bridge], BOTH, Ordinary, false, host::starved),
+    row!(27, "rights revoked, then granted", [Bridge, Kafka, Mongo], BOTH, Ordinary, true, rights::revoked),
     row!(29, "slow sockets and endless bodies", [Host], BOTH, Ordinary, false, sockets::slow),
     row!(30, "SIGTERM of each in any order", [Host, Bridge, Kafka, Mongo], BOTH, Ordinary, false, host::terminated),
 ];

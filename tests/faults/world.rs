@@ -18,7 +18,7 @@ use wiber_tests::{manifest, mongo, names, run};
 use crate::disk::Disk;
 use crate::injection::Recovery;
 
-pub(crate) use servers::{Broker, Member};
+pub(crate) use servers::{Broker, Member, PASSWORD, USER};
 use supervisor::Supervisor;
 
 /// How many nodes of each server.
@@ -92,7 +92,8 @@ impl World {
         let (outbox_disk, kafka_disk) = (disk("outbox", OUTBOX_DISK_MB), disk("kafka-1", KAFKA_DISK_MB));
         let (brokers, members) =
             tokio::try_join!(servers::brokers(&tools, shape, &folder), servers::members(&tools, shape, &folder))?;
-        let bootstrap: Vec<String> = brokers.iter().map(|b| b.link.address().to_string()).collect();
+        let own: Vec<String> = brokers.iter().map(|b| b.kafka.bootstrap_servers()).collect();
+        let links: Vec<String> = brokers.iter().map(|b| b.link.address().to_string()).collect();
         let replicas = shape.nodes().to_string();
         let in_sync = if shape == Shape::Three { "2" } else { "1" };
         let outbox = match &outbox_disk {
@@ -118,7 +119,9 @@ impl World {
             .folder(folder)
             .outbox(outbox)
             .bridges(BRIDGES)
-            .kafka(&bootstrap.join(","))
+            .kafka(&own.join(","))
+            .setting("KAFKA_BOOTSTRAP_SERVERS", &links.join(","))
+            .setting("WIBER_KAFKA_PROPERTIES", &servers::client_properties())
             .mongo(mongo_at(shape, &members))
             .setting("WIBER_KAFKA_REPLICATION_FACTOR", &replicas)
             .setting("WIBER_KAFKA_MIN_INSYNC_REPLICAS", in_sync);

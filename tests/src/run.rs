@@ -42,9 +42,15 @@ pub fn keep() {
     KEEP.store(true, Ordering::Relaxed);
 }
 
+/// Whether something is to be kept.
+#[must_use]
+pub fn is_kept() -> bool {
+    KEEP.load(Ordering::Relaxed)
+}
+
 /// Removes the run's folder unless something in it is to be kept.
 pub fn clean() {
-    if !KEEP.load(Ordering::Relaxed) && std::env::temp_dir().join(format!("{PREFIX}{}", std::process::id())).exists() {
+    if !is_kept() && std::env::temp_dir().join(format!("{PREFIX}{}", std::process::id())).exists() {
         let _ = std::fs::remove_dir_all(folder());
     }
 }

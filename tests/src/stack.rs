@@ -170,7 +170,7 @@ impl Drop for Stack {
         if std::thread::panicking() {
             run::keep();
             eprintln!("the logs and the outbox of the failed test are in {}", self.folder.display());
-        } else {
+        } else if !run::is_kept() {
             // What is left of it goes with the run's folder.
             let _ = std::fs::remove_dir_all(&self.folder);
         }

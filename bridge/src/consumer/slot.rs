@@ -14,6 +14,9 @@ use crate::kafka::Watermarks;
 /// may take (`socket.timeout.ms`), since nothing moves before it is complete.
 pub(super) const STALL: Duration = Duration::from_secs(45);
 
+/// How long they may wait before a person is told.
+const NOTED: Duration = Duration::from_secs(10);
+
 /// A partition that the group has given to this consumer.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -76,10 +79,20 @@ impl Slot {
 impl Reading {
     fn view(&self, now: Instant) -> View {
         let (position, committable) = (self.progress.position(), self.progress.committable());
-        let stalled = |(at, since): (i64, Instant)| {
-            at == position && !self.progress.is_busy() && now.duration_since(since) >= STALL
+        View::Reading { position, committable, stalled: self.has_waited(STALL, now) }
+    }
+
+    /// Whether records wait for so long that a person should know.
+    pub(super) fn waits(&self, now: Instant) -> bool {
+        self.has_waited(NOTED, now)
+    }
+
+    fn has_waited(&self, limit: Duration, now: Instant) -> bool {
+        let position = self.progress.position();
+        let waited = |(at, since): (i64, Instant)| {
+            at == position && !self.progress.is_busy() && now.duration_since(since) >= limit
         };
-        View::Reading { position, committable, stalled: self.behind.is_some_and(stalled) }
+        self.behind.is_some_and(waited)
     }
 
     /// Notes what the log looked like, to notice later that nothing has moved.
@@ -122,6 +135,7 @@ mod tests {
         assert!(!is_stalled(&reading, start + STALL / 2));
         reading.compare(Watermarks { low: 0, high: 12 }, start + STALL / 2);
         assert!(is_stalled(&reading, start + STALL));
+        assert!(reading.waits(start + NOTED) && !reading.waits(start + NOTED / 2));
         // An unanswered question says nothing about the log, so the wait begins anew.
         reading.behind = None;
         assert!(!is_stalled(&reading, start + STALL));

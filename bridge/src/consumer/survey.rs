@@ -43,6 +43,17 @@ pub(super) enum Error {
     },
 }
 
+impl Error {
+    /// Whether it is for a person to heal, and so worth a note.
+    pub(super) fn is_noteworthy(&self) -> bool {
+        match self {
+            Self::Kafka(error) => error.is_refusal(),
+            Self::Store(_) => false,
+            Self::NoTopic(_) | Self::Partitions { .. } => true,
+        }
+    }
+}
+
 /// One owned partition in question.
 #[derive(Debug, Clone)]
 pub(super) struct Subject {

@@ -1,6 +1,6 @@
 //! What can go wrong with Kafka.
 
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// A failed call, or a topic that must not be used as it is.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +74,24 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether Kafka refuses this for want of rights, which only a person can heal.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        let (Self::Call { source, .. } | Self::Partition { source, .. } | Self::Client(source)) = self else {
+            return false;
+        };
+        matches!(
+            source.rdkafka_error_code(),
+            Some(
+                RDKafkaErrorCode::TopicAuthorizationFailed
+                    | RDKafkaErrorCode::GroupAuthorizationFailed
+                    | RDKafkaErrorCode::ClusterAuthorizationFailed
+                    | RDKafkaErrorCode::SaslAuthenticationFailed
+                    | RDKafkaErrorCode::Authentication
+            )
+        )
+    }
+
     pub(crate) fn client(source: KafkaError) -> Self {
         Self::Client(Box::new(source))
     }

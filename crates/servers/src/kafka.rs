@@ -5,11 +5,11 @@ mod handshake;
 mod properties;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use crate::process::{Process, Spec};
-use crate::{Error, ports, tools};
+use crate::{Error, command, ports, tools};
 
 /// How long a start may take on a busy machine.
 const READY_MAX: Duration = Duration::from_secs(120);
@@ -45,6 +45,8 @@ pub struct Options {
     pub quorum: Vec<Voter>,
     /// The cluster's id, the same on each node: a UUID of 16 bytes in unpadded URL-safe base64.
     pub cluster_id: String,
+    /// SCRAM-SHA-256 users and their passwords, made when the data folder is; after that they are Kafka's own.
+    pub users: Vec<(String, String)>,
     /// Broker properties that are added or that replace this crate's.
     pub properties: Vec<(String, String)>,
 }
@@ -62,6 +64,7 @@ impl Options {
             advertised_port: None,
             quorum: Vec::new(),
             cluster_id: "d2liZXItbG9jYWwta2Fmaw".into(),
+            users: Vec::new(),
             properties: Vec::new(),
         }
     }
@@ -147,6 +150,17 @@ impl Kafka {
     pub fn port(&self) -> u16 {
         // Always chosen before a start.
         self.options.port.unwrap_or_default()
+    }
+
+    /// Runs one of Kafka's command-line tools, such as `org.apache.kafka.tools.AclCommand`, against this broker.
+    ///
+    /// # Errors
+    /// If it fails, with what it wrote.
+    pub async fn tool(&self, tools: &tools::Kafka, class: &str, arguments: &[&str]) -> Result<(), Error> {
+        let mut tool = Command::new(&tools.java);
+        tool.args(java_arguments(tools)).args([class, "--bootstrap-server", &format!("127.0.0.1:{}", self.port())]);
+        tool.args(arguments);
+        command::run("running a tool of Kafka's", class, tool, |_| ()).await
     }
 
     /// The folder of its data.

@@ -163,7 +163,9 @@ impl Outbox for Store {
         match committed {
             Ok(true) => Ok(Accepted::New),
             // Only now, since a look-up before it would cost every send a turn at a connection of its own.
-            Ok(false) => Ok(earlier().await.map_err(|error| refused(&error))?.map_or(Accepted::Full, Accepted::Earlier)),
+            Ok(false) => {
+                Ok(earlier().await.map_err(|error| refused(&error))?.map_or(Accepted::Full, Accepted::Earlier))
+            }
             // A disk that takes nothing new still answers for what it took.
             Err(error) if error.nothing_written() => match earlier().await {
                 Ok(Some(earlier)) => Ok(Accepted::Earlier(earlier)),

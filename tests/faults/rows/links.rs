@@ -9,7 +9,7 @@ use super::Context;
 use crate::injection::{Done, Trouble};
 
 fn choose(context: &mut Context) -> usize {
-    // In a cluster the servers' links are also their own.
+    // In a cluster MongoDB's links are also the members' own.
     context.draws.random_range(0..context.world.links().len())
 }
 

@@ -11,7 +11,7 @@ use crate::injection::{Done, Trouble};
 use crate::world::World;
 
 /// Sets a fail point on every member, past the links.
-async fn fail_point(world: &World, mode: Bson, data: Document) -> Result<(), String> {
+pub(super) async fn fail_point(world: &World, mode: Bson, data: Document) -> Result<(), String> {
     for member in &world.members {
         let uri = wiber_tests::mongo::uri(&format!("127.0.0.1:{}", member.mongo.port()));
         let client = mongodb::Client::with_uri_str(uri).await.map_err(|error| error.to_string())?;
@@ -21,7 +21,7 @@ async fn fail_point(world: &World, mode: Bson, data: Document) -> Result<(), Str
     Ok(())
 }
 
-async fn no_fail_point(world: &World) -> Result<(), String> {
+pub(super) async fn no_fail_point(world: &World) -> Result<(), String> {
     for member in &world.members {
         let uri = wiber_tests::mongo::uri(&format!("127.0.0.1:{}", member.mongo.port()));
         let client = mongodb::Client::with_uri_str(uri).await.map_err(|error| error.to_string())?;

@@ -1,5 +1,6 @@
 //! The outbox's disk: full, slow, failing.
 
+use std::fs::{self, File};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::Rng as _;
@@ -77,6 +78,57 @@ async fn failing(mut context: Context) -> Result<Done, Trouble> {
         return Err("the host lived on for 20 s though fsync failed".into());
     }
     Ok(Done::once(format!("EIO from the {nth}. fsync on; the host ended and was started again")))
+}
+
+/// Bytes of a log's header, of a frame's header, and of a page.
+const LOG_HEADER: u64 = 32;
+const FRAME: u64 = 24 + 4096;
+
+/// The log is damaged while nobody runs: nothing is taken before a person has brought it back, which is done here. Where a
+/// send is taken all the same, the damage was in what is in the database already, and the judge sees whether that is true.
+pub(super) async fn damaged(mut context: Context) -> Result<Done, Trouble> {
+    let world = context.world.clone();
+    world.hold(world.host());
+    world.host().kill().await;
+    let outbox = world.outbox_disk.as_ref().map_or_else(|_| world.folder(), |disk| disk.folder().to_owned());
+    let log = outbox.join("outbox.db-wal");
+    let whole = fs::read(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+    let length = LOG_HEADER + FRAME;
+    if (whole.len() as u64) < length {
+        world.release(world.host());
+        return Ok(Done::once("the log was empty: nothing to damage"));
+    }
+    // In the first frame, on which all others rest.
+    let place = context.draws.random_range(LOG_HEADER..length);
+    let flips = context.draws.random_bool(0.5);
+    if flips {
+        let mut bytes = whole.clone();
+        bytes[usize::try_from(place).unwrap_or_default()] ^= 1 << context.draws.random_range(0..8);
+        fs::write(&log, bytes).map_err(|error| error.to_string())?;
+    } else {
+        let file = File::options().write(true).open(&log).map_err(|error| error.to_string())?;
+        file.set_len(place).map_err(|error| error.to_string())?;
+    }
+    world.release(world.host());
+    let (from, to) = names::pair();
+    let began = Instant::now();
+    let answer = loop {
+        match world.stack.client.sending(&from, &to, "is it whole?").attempt().await {
+            Ok(answer) => break answer,
+            Err(_) if began.elapsed() < Duration::from_secs(30) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(error) => return Err(format!("no answer for 30 s after the damage: {error}").into()),
+        }
+    };
+    let what = format!("{} byte {place} of the log", if flips { "flipped" } else { "cut at" });
+    match answer.status {
+        200 => Ok(Done::once(format!("{what}, which was in the database already"))),
+        503 if answer.to_string().contains("damaged") => {
+            context.hold(1.0, 4.0).await;
+            fs::write(&log, whole).map_err(|error| error.to_string())?;
+            Ok(Done::once(format!("{what}; refused until it was brought back")))
+        }
+        _ => Err(format!("{what}: {answer}").into()),
+    }
 }
 
 async fn is_taken(client: &Client) -> bool {

@@ -43,6 +43,38 @@ impl Member {
     }
 }
 
+/// Whom the bridges are to Kafka. Brokers and the harness have a listener of their own, without links and beyond rights.
+pub(crate) const USER: &str = "bridge";
+pub(crate) const PASSWORD: &str = "bridges-secret";
+
+/// The bridges' librdkafka properties.
+pub(crate) fn client_properties() -> String {
+    format!(
+        "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=SCRAM-SHA-256\nsasl.username={USER}\nsasl.password={PASSWORD}"
+    )
+}
+
+fn properties(port: u16, controller: u16, clients: u16, link: u16) -> Vec<(String, String)> {
+    let login = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
+    [
+        // Small, so that segments are closed while a run goes on.
+        ("log.segment.bytes", (1 << 20).to_string()),
+        (
+            "listeners",
+            format!("BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},CLIENT://127.0.0.1:{clients}"),
+        ),
+        ("advertised.listeners", format!("BROKER://127.0.0.1:{port},CLIENT://127.0.0.1:{link}")),
+        ("listener.security.protocol.map", "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,CLIENT:SASL_PLAINTEXT".to_owned()),
+        ("sasl.enabled.mechanisms", "SCRAM-SHA-256".to_owned()),
+        ("listener.name.client.scram-sha-256.sasl.jaas.config", login.to_owned()),
+        ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer".to_owned()),
+        ("super.users", "User:ANONYMOUS".to_owned()),
+        ("allow.everyone.if.no.acl.found", "true".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
 fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
@@ -52,18 +84,17 @@ pub(super) async fn brokers(tools: &Tools, shape: Shape, folder: &Path) -> anyho
         .map(|node_id| Voter { node_id, controller_port: ports::reserve() })
         .collect();
     let start = async |voter: &Voter| {
-        let port = ports::reserve();
-        let link = Proxy::start(local(port)).await;
+        let (port, clients) = (ports::reserve(), ports::reserve());
+        let link = Proxy::start(local(clients)).await;
         let mut options = kafka::Options::new(folder.join(format!("kafka-{}", voter.node_id)));
         options.node_id = voter.node_id;
         options.port = Some(port);
         options.controller_port = Some(voter.controller_port);
-        options.advertised_port = Some(link.address().port());
+        options.users = vec![(USER.to_owned(), PASSWORD.to_owned())];
         if shape == Shape::Three {
             options.quorum.clone_from(&quorum);
         }
-        // Small, so that segments are closed while a run goes on.
-        options.properties = vec![("log.segment.bytes".to_owned(), (1 << 20).to_string())];
+        options.properties = properties(port, voter.controller_port, clients, link.address().port());
         anyhow::Ok(Broker { kafka: kafka::start(&tools.kafka, options).await?, link })
     };
     futures::future::try_join_all(quorum.iter().map(start)).await

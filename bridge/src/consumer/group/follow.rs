@@ -61,8 +61,8 @@ impl Group<'_> {
         for reading in self.slots.values_mut().filter_map(Slot::reading_mut) {
             reading.behind = None;
         }
-        if matches!(error, survey::Error::Partitions { .. } | survey::Error::NoTopic(_)) {
-            self.parts.board.set_note(NOTE, error.to_string());
+        if error.is_noteworthy() {
+            self.parts.board.set_note(NOTE, Chain(error).to_string());
         }
         tracing::debug!(error = %Chain(error), "the partitions could not be surveyed");
         self.survey_due = tokio::time::Instant::now() + self.survey_backoff.next_wait();
@@ -84,11 +84,24 @@ impl Group<'_> {
     fn answered(&mut self, finding: &Finding) -> bool {
         let Finding { partition, generation, log, committed, .. } = finding;
         let Some(slot) = self.slots.get_mut(partition).filter(|s| s.generation == *generation) else { return false };
+        let now = Instant::now();
+        let mut waits = false;
         if let Some(reading) = slot.reading_mut() {
-            reading.compare(*log, Instant::now());
+            reading.compare(*log, now);
             reading.committing.found(*committed);
+            waits = reading.waits(now);
         }
         self.parts.board.clear_note(&silent_note(*partition));
+        if waits {
+            let (topic, end) = (&self.shared.topic, log.high);
+            let text = format!(
+                "partition {partition} of {topic} is not read on, though its log reaches to {end}: Kafka sends no records; \
+                 look at the rights of the bridge's user to read it, and at the link"
+            );
+            self.parts.board.set_note(waiting_note(*partition), text);
+        } else {
+            self.parts.board.clear_note(&waiting_note(*partition));
+        }
         true
     }
 
@@ -211,6 +224,7 @@ impl Group<'_> {
         self.parts.board.clear_note(&gap_note(partition));
         self.parts.board.clear_note(&refused_note(partition));
         self.parts.board.clear_note(&silent_note(partition));
+        self.parts.board.clear_note(&waiting_note(partition));
         // The label may never have been used.
         let _ = self.shared.metrics.log_gap_records.remove_label_values(&[partition.to_string()]);
     }
@@ -222,6 +236,10 @@ fn gap_note(partition: i32) -> String {
 
 fn refused_note(partition: i32) -> String {
     format!("refused/{partition}")
+}
+
+fn waiting_note(partition: i32) -> String {
+    format!("waiting/{partition}")
 }
 
 fn silent_note(partition: i32) -> String {

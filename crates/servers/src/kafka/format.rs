@@ -27,6 +27,9 @@ pub(super) async fn once(tools: &tools::Kafka, options: &Options, properties: &P
     let mut format = Command::new(&tools.java);
     format.args(java_arguments(tools)).args(["kafka.tools.StorageTool", "format", "--cluster-id"]);
     format.args([OsString::from(&options.cluster_id), "--config".into(), own.into_os_string()]);
+    for (user, password) in &options.users {
+        format.args(["--add-scram".into(), format!("SCRAM-SHA-256=[name={user},password={password}]")]);
+    }
     command::run("formatting Kafka's data folder", "kafka.tools.StorageTool", format, |_| ()).await?;
     fs::rename(&filling, &ready).map_err(Error::io("rename", &filling))
 }

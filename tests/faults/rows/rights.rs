@@ -1,0 +1,134 @@
+//! Rights that are taken away and given back: Kafka's access control lists, the bridges' password, MongoDB's refusal.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use mongodb::bson::doc;
+use rand::Rng as _;
+use wiber_tests::proxy::Proxy;
+
+use super::{Context, mongo};
+use crate::injection::{Done, Trouble};
+use crate::world::{PASSWORD, SPARE, USER, World};
+
+const ACLS: &str = "org.apache.kafka.tools.AclCommand";
+const CONFIGS: &str = "kafka.admin.ConfigCommand";
+/// Within this time readiness must say that something is wrong.
+const ALARM_MAX: Duration = Duration::from_secs(30);
+
+/// Whoever may do nothing else; where a resource has a list, all that is not on it is refused.
+const NOBODY: &str = "User:nobody";
+
+pub(super) async fn revoked(mut context: Context) -> Result<Done, Trouble> {
+    let world = context.world.clone();
+    let (topic, group) = (world.stack.topic.clone(), world.stack.topic.clone());
+    let bridge = format!("User:{USER}");
+    let (what, alarm) = match context.draws.random_range(0..6) {
+        0 => {
+            let rights = ["--topic", &topic, "--operation", "Read", "--operation", "Describe"];
+            ("the topic may only be read", listed(&mut context, &bridge, &rights).await)
+        }
+        1 => {
+            let rights = ["--topic", &topic, "--operation", "Write", "--operation", "Describe"];
+            ("the topic may only be written", listed(&mut context, &bridge, &rights).await)
+        }
+        2 => ("the topic is out of reach", listed(&mut context, NOBODY, &["--topic", &topic]).await),
+        3 => ("the group is out of reach", listed(&mut context, NOBODY, &["--group", &group]).await),
+        4 => ("the password expired", password_expired(&mut context).await),
+        _ => ("MongoDB refuses reads and writes", mongo_refuses(&mut context).await),
+    };
+    match alarm {
+        Ok(alarm) => Ok(Done::once(format!("{what}; {alarm}"))),
+        Err(error) => Err(format!("{what}: {error}").into()),
+    }
+}
+
+/// Puts up a list, and takes it down again.
+async fn listed(context: &mut Context, principal: &str, resource: &[&str]) -> Result<String, String> {
+    let world = context.world.clone();
+    let list = async |verb: &[&str]| {
+        let arguments: Vec<&str> =
+            verb.iter().chain(&["--allow-principal", principal]).chain(resource).copied().collect();
+        let (broker, tools) = (&world.brokers[0].kafka, &world.tools.kafka);
+        broker.tool(tools, ACLS, &arguments).await.map_err(|error| error.to_string())
+    };
+    let watch = Watch::begin(&world).await;
+    list(&["--add"]).await?;
+    let alarm = watch.alarm(&world).await;
+    context.hold(4.0, 12.0).await;
+    list(&["--remove", "--force"]).await?;
+    alarm
+}
+
+/// Who is connected stays so; every new connection is refused.
+async fn password_expired(context: &mut Context) -> Result<String, String> {
+    let world = context.world.clone();
+    let user = ["--alter", "--entity-type", "users", "--entity-name", USER];
+    let change = async |change: &[&str]| {
+        let arguments: Vec<&str> = user.iter().chain(change).copied().collect();
+        let (broker, tools) = (&world.brokers[0].kafka, &world.tools.kafka);
+        broker.tool(tools, CONFIGS, &arguments).await.map_err(|error| error.to_string())
+    };
+    let watch = Watch::begin(&world).await;
+    change(&["--delete-config", "SCRAM-SHA-256"]).await?;
+    let links = || world.brokers.iter().map(|broker| &broker.link);
+    links().for_each(Proxy::cut);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    links().for_each(Proxy::heal);
+    let alarm = watch.alarm(&world).await;
+    context.hold(4.0, 12.0).await;
+    change(&["--add-config", &format!("SCRAM-SHA-256=[password={PASSWORD}]")]).await?;
+    alarm
+}
+
+/// The server's own refusals: 13 is Unauthorized, 18 AuthenticationFailed.
+async fn mongo_refuses(context: &mut Context) -> Result<String, String> {
+    let world = context.world.clone();
+    let code = if context.draws.random_bool(0.5) { 13 } else { 18 };
+    let watch = Watch::begin(&world).await;
+    let data = doc! { "failCommands": ["insert", "find", "aggregate", "update", "ping"], "errorCode": code };
+    mongo::fail_point(&world, "alwaysOn".into(), data).await?;
+    let alarm = watch.alarm(&world).await;
+    context.hold(4.0, 12.0).await;
+    mongo::no_fail_point(&world).await?;
+    alarm
+}
+
+/// What readiness says of a bridge and of the whole that it did not say before.
+struct Watch {
+    before: BTreeSet<String>,
+}
+
+impl Watch {
+    async fn begin(world: &World) -> Self {
+        Self { before: notes(world).await }
+    }
+
+    /// Waits until readiness is 503 or has a new note; what that was, and after how long.
+    async fn alarm(&self, world: &World) -> Result<String, String> {
+        let began = Instant::now();
+        while began.elapsed() < ALARM_MAX {
+            let answer = world.stack.client.call("GET", "/health/readiness").attempt().await;
+            let not_ready = answer.ok().filter(|answer| answer.status == 503).map(|answer| answer.to_string());
+            let noted = notes(world).await.into_iter().find(|note| !self.before.contains(note));
+            if let Some(said) = noted.or(not_ready) {
+                return Ok(format!("said after {:.1?}: {said}", began.elapsed()));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err(format!("readiness said nothing for {ALARM_MAX:?}"))
+    }
+}
+
+/// Each bridge says what concerns its own partitions and outboxes.
+async fn notes(world: &World) -> BTreeSet<String> {
+    let mut notes = BTreeSet::new();
+    for index in 0..SPARE {
+        let call = world.stack.bridge_client(index).call("GET", "/health/readiness");
+        let Ok(answer) = call.attempt().await else { continue };
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let said = body["notes"].as_array().into_iter().flatten().filter_map(|note| note.as_str());
+        notes.extend(said.map(str::to_owned));
+    }
+    notes
+}
