@@ -171,13 +171,18 @@ impl World {
         self.stack.folder().to_owned()
     }
 
-    /// Waits for a 200; returns after how long.
+    /// Waits for a 200; returns after how long, and the message's id.
     pub(crate) async fn accepts(&self) -> Result<(Duration, String), String> {
-        let began = Instant::now();
         let (from, to) = names::pair();
-        let key = names::unique("canary");
+        self.takes(&from, &to, "a canary").await
+    }
+
+    /// The same for a certain message.
+    pub(crate) async fn takes(&self, from: &str, to: &str, content: &str) -> Result<(Duration, String), String> {
+        let began = Instant::now();
+        let (client, key) = (self.stack.client.unpooled(), names::unique("canary"));
         loop {
-            let call = self.stack.client.sending(&from, &to, "a canary").header("idempotency-key", &key);
+            let call = client.sending(from, to, content).header("idempotency-key", &key);
             let seen = match call.attempt().await {
                 Ok(answer) if answer.status == 200 => {
                     return Ok((began.elapsed(), wiber_tests::send::id(&answer.json())));

@@ -41,8 +41,7 @@ pub async fn check_without_kafka(stack: &Stack, log: &[Entry]) {
 /// `kafka` also with the log's order.
 pub async fn examine(stack: &Stack, log: &[Entry], kafka: bool, limit: Duration) -> Report {
     let undrained = tokio::time::timeout(limit, caught_up(stack, log, limit * 2)).await.is_err();
-    let back = ReadBack::of(stack).await;
-    let report = if kafka { judge(log, &back) } else { judge(log, &ReadBack { logged: back.stored.clone(), ..back }) };
+    let report = judge(log, &ReadBack::of(stack, kafka).await);
     // Too late is not drained, even where the last row was freed meanwhile.
     Report { undrained: if undrained { stack.statistics().await.messages.max(1) } else { 0 }, ..report }
 }

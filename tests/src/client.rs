@@ -56,12 +56,15 @@ impl Client {
         Self::new(base, false)
     }
 
+    /// The same, with a connection of its own for each request, as `curl` has: what becomes of a request then says
+    /// something about the server, and nothing about connections that an earlier server left in a pool.
+    #[must_use]
+    pub fn unpooled(&self) -> Self {
+        Self { pool: pool(0), ..self.clone() }
+    }
+
     fn new(base: &str, strict: bool) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(TIME_LIMIT));
-        let pool = Pool::builder(TokioExecutor::new()).build(connector);
-        Self { base: base.trim_end_matches('/').to_owned(), pool, strict }
+        Self { base: base.trim_end_matches('/').to_owned(), pool: pool(usize::MAX), strict }
     }
 
     /// The server's address, `http://…`.
@@ -92,6 +95,13 @@ impl Client {
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.call("POST", path).json(body).go().await
     }
+}
+
+fn pool(idle_max: usize) -> Pool<HttpConnector, Full<Bytes>> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(TIME_LIMIT));
+    Pool::builder(TokioExecutor::new()).pool_max_idle_per_host(idle_max).build(connector)
 }
 
 /// A request being built.

@@ -2,10 +2,11 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rand::Rng as _;
+use tokio::task::JoinSet;
 use wiber_model::Conversation;
 use wiber_model::record::{PARTITIONS, TYPE, header};
 use wiber_tests::kafka::{self, Copies, Record};
@@ -14,6 +15,9 @@ use wiber_tests::names;
 use super::Context;
 use crate::injection::{Done, Trouble};
 use crate::world::Shape;
+
+/// How often a segment's worth of messages is sent until one is closed.
+const FILLINGS_MAX: usize = 10;
 
 /// MongoDB is away meanwhile, so that there is something which only the log has.
 pub(super) async fn wiped(mut context: Context) -> Result<Done, Trouble> {
@@ -58,38 +62,61 @@ pub(super) async fn flipped(mut context: Context) -> Result<Done, Trouble> {
     world.members.iter().for_each(|member| member.link.cut());
     let (one, other) = names::pair();
     let partition = wiber_model::partition_of(Conversation::of(&one, &other).as_str().as_bytes());
-    // Incompressible, so that segments of one megabyte fill up and are closed.
-    for _ in 0..250 {
-        let text: String = (0..4_900).map(|_| context.draws.random_range('\u{4e00}'..'\u{9fa5}')).collect();
-        let _ = world.stack.client.sending(&one, &other, &text).attempt().await;
+    let folder = world.brokers[0].kafka.data().join(format!("{}-{partition}", world.stack.topic));
+    let mut flipped = Err("no segment was closed".to_owned());
+    for _ in 0..FILLINGS_MAX {
+        fill(&mut context, &one, &other).await?;
+        let (_, last) = world.accepts().await?;
+        world.reaches(&last, "published", Duration::from_secs(60)).await?;
+        if let Some(closed) = last_closed(&folder)? {
+            flipped = flip(&closed);
+            break;
+        }
     }
-    let (_, last) = world.accepts().await?;
-    world.reaches(&last, "published", Duration::from_secs(60)).await?;
-    let flipped = flip(&world.brokers[0].kafka.data().join(format!("{}-{partition}", world.stack.topic)));
     world.members.iter().for_each(|member| member.link.heal());
     Ok(Done::once(flipped?))
 }
 
-/// Flips a byte in the middle of the last closed segment.
-fn flip(folder: &PathBuf) -> Result<String, String> {
-    let text = |error: std::io::Error| format!("{}: {error}", folder.display());
-    let entries = fs::read_dir(folder).map_err(text)?;
-    let mut segments: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
-        .collect();
+/// Messages of a megabyte and a half; incompressible, so that segments of one megabyte fill up and are closed.
+async fn fill(context: &mut Context, one: &str, other: &str) -> Result<(), String> {
+    let text = |_| (0..4_900).map(|_| context.draws.random_range('\u{4e00}'..'\u{9fa5}')).collect();
+    let texts: Vec<String> = (0..100).map(text).collect();
+    let mut sends = JoinSet::new();
+    for texts in texts.chunks(10).map(<[String]>::to_vec) {
+        let (world, one, other) = (context.world.clone(), one.to_owned(), other.to_owned());
+        sends.spawn(async move {
+            for text in &texts {
+                world.takes(&one, &other, text).await?;
+            }
+            Ok::<_, String>(())
+        });
+    }
+    while let Some(sent) = sends.join_next().await {
+        sent.map_err(|error| error.to_string())??;
+    }
+    Ok(())
+}
+
+/// The newest segment of a partition that is no longer written to.
+fn last_closed(folder: &Path) -> Result<Option<PathBuf>, String> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let segments = entries.flatten().map(|entry| entry.path());
+    let mut segments: Vec<PathBuf> = segments.filter(|path| path.extension().is_some_and(|e| e == "log")).collect();
     segments.sort();
-    let Some(closed) = segments.len().checked_sub(2).and_then(|index| segments.get(index)) else {
-        return Err("no segment was closed yet".into());
-    };
-    let middle = fs::metadata(closed).map_err(text)?.len() / 2;
-    let mut file = OpenOptions::new().read(true).write(true).open(closed).map_err(text)?;
+    segments.pop();
+    Ok(segments.pop())
+}
+
+/// Flips a byte in the middle of a segment.
+fn flip(segment: &Path) -> Result<String, String> {
+    let text = |error: std::io::Error| format!("{}: {error}", segment.display());
+    let middle = fs::metadata(segment).map_err(text)?.len() / 2;
+    let mut file = OpenOptions::new().read(true).write(true).open(segment).map_err(text)?;
     let mut byte = [0];
     file.seek(SeekFrom::Start(middle)).and_then(|_| file.read_exact(&mut byte)).map_err(text)?;
     byte[0] ^= 0x55;
     file.seek(SeekFrom::Start(middle)).and_then(|_| file.write_all(&byte)).map_err(text)?;
-    let name = closed.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = segment.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(format!("byte {middle} of {name}"))
 }
 

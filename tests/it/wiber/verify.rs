@@ -3,6 +3,7 @@
 use libtest_mimic::Trial;
 use mongodb::bson::{Document, doc};
 use serde_json::{Value, json as value};
+use wiber_model::record::PARTITIONS;
 use wiber_tests::stack::{Plan, Stack};
 use wiber_tests::{kafka, names, send, tests, wait};
 
@@ -14,6 +15,7 @@ pub(super) fn tests() -> Vec<Trial> {
         what_is_on_its_way_is_not_missing,
         what_was_changed_in_mongodb_is_found,
         records_that_are_gone_from_the_topic_are_found,
+        a_topic_that_was_made_anew_lacks_what_is_stored,
         verify_names_what_it_cannot_reach
     ]
 }
@@ -166,6 +168,27 @@ async fn records_that_are_gone_from_the_topic_are_found() {
     let lost = format!("{}/#1", stack.client.base());
     assert!(findings(&report, &lost).iter().any(|(kind, _)| *kind == "missing"), "{lost}: {report:#}");
     assert_eq!(counts(&report)[0], 6, "{report:#}");
+}
+
+async fn a_topic_that_was_made_anew_lacks_what_is_stored() {
+    let stack = Plan::new("verify-anew").start().await;
+    let (alice, bob) = names::pair();
+    let ids = sent(&stack, &alice, &bob, 4).await;
+    kafka::delete(&stack.kafka, &stack.topic).await;
+    kafka::create(&stack.kafka, &stack.topic, PARTITIONS).await;
+    // At the first places of the same partition, where records of other messages lay; perhaps there twice.
+    let new = sent(&stack, &alice, &bob, 2).await;
+    let report = json(&stack, &["verify"], 1).await;
+    assert_eq!(counts(&report), [6, 2, 6, 0, 0, 4, 0, 0, 0], "{report:#}");
+    for id in &ids {
+        let found = findings(&report, id);
+        let said = |text| found[0].1.contains(text);
+        let gone = found.len() == 1 && found[0].0 == "missing";
+        assert!(gone && (said("begun anew") || said("the log ends at")), "{report:#}");
+    }
+    for id in &new {
+        assert!(findings(&report, id).is_empty(), "{report:#}");
+    }
 }
 
 async fn verify_names_what_it_cannot_reach() {
