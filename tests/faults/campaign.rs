@@ -5,7 +5,7 @@ mod plan;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
@@ -29,21 +29,21 @@ pub(crate) async fn run(name: &str, plan: Plan) -> anyhow::Result<Campaign> {
     println!("{name}: {}, {}", plan.shape.word(), plan.describe());
     let world = Arc::new(World::start(plan.shape, name, &plan.variant, plan.patience).await?);
     let begun = Instant::now();
-    let acknowledged = Arc::new(AtomicU64::new(0));
+    let acknowledged: Arc<AtomicUsize> = Arc::default();
     let shared = Arc::new(Shared::new(begun));
     let (counted, doing) = (Arc::clone(&acknowledged), Arc::clone(&shared));
     let sampler = Sampler::start(
         begun,
         world.stack.store.clone(),
-        move || counted.load(Ordering::Relaxed),
+        move || counted.load(Ordering::Relaxed) as u64,
         move || doing.describe(),
     );
     let mut campaign = Campaign::begin(name, plan.shape);
     let mut log: Vec<Entry> = Vec::new();
     let mut latencies = hdrhistogram::Histogram::new(3)?;
     for phase in &plan.phases {
-        let load = Load::start(&world.stack.client, plan.load);
-        let lanes = run_lanes(&plan, phase, &world, &shared, &load, &acknowledged, log.len()).await;
+        let load = Load::start_counting(&world.stack.client, plan.load, &acknowledged);
+        let lanes = run_lanes(&plan, phase, &world, &shared).await;
         campaign.injections.extend(lanes);
         world.heal().await?;
         latencies.add(load.latencies())?;
@@ -63,29 +63,12 @@ pub(crate) async fn run(name: &str, plan: Plan) -> anyhow::Result<Campaign> {
     Ok(campaign)
 }
 
-async fn run_lanes(
-    plan: &Plan,
-    phase: &Phase,
-    world: &Arc<World>,
-    shared: &Arc<Shared>,
-    load: &Load,
-    acknowledged: &Arc<AtomicU64>,
-    before: usize,
-) -> Vec<Injection> {
+async fn run_lanes(plan: &Plan, phase: &Phase, world: &Arc<World>, shared: &Arc<Shared>) -> Vec<Injection> {
     let lanes = phase.lanes.iter().enumerate().map(|(index, rows)| {
         let lane = Lane { index, seed: plan.seed, rows: rows.clone(), length: phase.length, short: plan.short };
         lane.run(Arc::clone(world), Arc::clone(shared))
     });
-    let count = async {
-        loop {
-            acknowledged.store((before + load.acknowledged()) as u64, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    tokio::select! {
-        injections = futures::future::join_all(lanes) => injections.into_iter().flatten().collect(),
-        () = count => Vec::new(),
-    }
+    futures::future::join_all(lanes).await.into_iter().flatten().collect()
 }
 
 /// Drains, reads back and compares; a panic of the harness (a drain that never ends) is a finding too.

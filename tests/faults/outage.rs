@@ -2,10 +2,11 @@
 //! is stored once both answer again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use wiber_tests::load::{Load, Shape as LoadShape};
+use wiber_tests::wait;
 
 use crate::campaign;
 use crate::injection::{Done, Injection, Recovery, Trouble};
@@ -39,21 +40,11 @@ pub(crate) async fn run(rate: usize, down: Duration) -> anyhow::Result<Campaign>
     let variant = Variant { own_disk: true, ..Variant::default() };
     let world = World::start(Shape::Single, "outage", &variant, PATIENCE).await?;
     let begun = Instant::now();
-    let acknowledged = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&acknowledged);
-    let sampler =
-        Sampler::start(begun, world.stack.store.clone(), move || counted.load(Ordering::Relaxed), || NAME.to_owned());
-    let load = Load::start(&world.stack.client, LoadShape { clients, pace: PACE });
-    let count = async {
-        loop {
-            acknowledged.store(load.acknowledged() as u64, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    let injection = tokio::select! {
-        injection = outage(&world, &load, begun, down) => injection?,
-        () = count => anyhow::bail!("the counting ended"),
-    };
+    let acknowledged: Arc<AtomicUsize> = Arc::default();
+    let load = Load::start_counting(&world.stack.client, LoadShape { clients, pace: PACE }, &acknowledged);
+    let counted = move || acknowledged.load(Ordering::Relaxed) as u64;
+    let sampler = Sampler::start(begun, world.stack.store.clone(), counted, || NAME.to_owned());
+    let injection = outage(&world, &load, begun, down).await?;
     let mut campaign = Campaign::begin("outage", Shape::Single);
     campaign.injections.push(injection);
     campaign.accept = Percentiles::of_micros(&load.latencies());
@@ -111,13 +102,11 @@ async fn outage(world: &World, load: &Load, campaign: Instant, down: Duration) -
 
 /// Waits until all that was accepted before `moment` is stored and freed; how long after `moment` that was.
 async fn backlog_stored(world: &World, moment: Instant) -> Option<Duration> {
-    while moment.elapsed() < PATIENCE {
+    let freed = wait::until_within(PATIENCE * 2, "the backlog stored", async || {
         let statistics = world.stack.statistics().await;
         let now = moment.elapsed();
-        if statistics.messages == 0 || u128::try_from(statistics.oldest_age_ms).unwrap_or(0) < now.as_millis() {
-            return Some(now);
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    None
+        let newer = u128::try_from(statistics.oldest_age_ms).unwrap_or(0) < now.as_millis();
+        if statistics.messages == 0 || newer { Ok(now) } else { Err(format!("{} rows", statistics.messages)) }
+    });
+    tokio::time::timeout(PATIENCE, freed).await.ok()
 }

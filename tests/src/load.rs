@@ -75,8 +75,14 @@ impl Load {
     /// Starts the clients.
     #[must_use]
     pub fn start(client: &Client, shape: Shape) -> Self {
+        Self::start_counting(client, shape, &Arc::default())
+    }
+
+    /// Starts the clients, which count every message that gets a 200 on `acknowledged`.
+    #[must_use]
+    pub fn start_counting(client: &Client, shape: Shape, acknowledged: &Arc<AtomicUsize>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let acknowledged = Arc::clone(acknowledged);
         let refused = Arc::new(AtomicUsize::new(0));
         let latencies = Arc::new(Mutex::new(Histogram::new(3).expect("three digits can be had")));
         let mut clients = JoinSet::new();
@@ -102,7 +108,7 @@ impl Load {
         Self { stop, acknowledged, refused, latencies, clients }
     }
 
-    /// How many messages got a 200 so far.
+    /// How many messages got a 200 so far, with whatever stood on the counter before.
     #[must_use]
     pub fn acknowledged(&self) -> usize {
         self.acknowledged.load(Ordering::Relaxed)

@@ -21,19 +21,20 @@ const NOBODY: &str = "User:nobody";
 
 pub(super) async fn revoked(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
-    let (topic, group) = (world.stack.topic.clone(), world.stack.topic.clone());
+    // The group has the topic's name.
+    let name = world.stack.topic.clone();
     let bridge = format!("User:{USER}");
     let (what, alarm) = match context.draws.random_range(0..6) {
         0 => {
-            let rights = ["--topic", &topic, "--operation", "Read", "--operation", "Describe"];
+            let rights = ["--topic", &name, "--operation", "Read", "--operation", "Describe"];
             ("the topic may only be read", listed(&mut context, &bridge, &rights).await)
         }
         1 => {
-            let rights = ["--topic", &topic, "--operation", "Write", "--operation", "Describe"];
+            let rights = ["--topic", &name, "--operation", "Write", "--operation", "Describe"];
             ("the topic may only be written", listed(&mut context, &bridge, &rights).await)
         }
-        2 => ("the topic is out of reach", listed(&mut context, NOBODY, &["--topic", &topic]).await),
-        3 => ("the group is out of reach", listed(&mut context, NOBODY, &["--group", &group]).await),
+        2 => ("the topic is out of reach", listed(&mut context, NOBODY, &["--topic", &name]).await),
+        3 => ("the group is out of reach", listed(&mut context, NOBODY, &["--group", &name]).await),
         4 => ("the password expired", password_expired(&mut context).await),
         _ => ("MongoDB refuses reads and writes", mongo_refuses(&mut context).await),
     };
@@ -43,20 +44,20 @@ pub(super) async fn revoked(mut context: Context) -> Result<Done, Trouble> {
     }
 }
 
+async fn tool(world: &World, class: &str, arguments: &[&[&str]]) -> Result<(), String> {
+    let (broker, tools) = (&world.brokers[0].kafka, &world.tools.kafka);
+    broker.tool(tools, class, &arguments.concat()).await.map_err(|error| error.to_string())
+}
+
 /// Puts up a list, and takes it down again.
 async fn listed(context: &mut Context, principal: &str, resource: &[&str]) -> Result<String, String> {
     let world = context.world.clone();
-    let list = async |verb: &[&str]| {
-        let arguments: Vec<&str> =
-            verb.iter().chain(&["--allow-principal", principal]).chain(resource).copied().collect();
-        let (broker, tools) = (&world.brokers[0].kafka, &world.tools.kafka);
-        broker.tool(tools, ACLS, &arguments).await.map_err(|error| error.to_string())
-    };
+    let allowed = ["--allow-principal", principal];
     let watch = Watch::begin(&world).await;
-    list(&["--add"]).await?;
+    tool(&world, ACLS, &[&["--add"], &allowed, resource]).await?;
     let alarm = watch.alarm(&world).await;
     context.hold(4.0, 12.0).await;
-    list(&["--remove", "--force"]).await?;
+    tool(&world, ACLS, &[&["--remove", "--force"], &allowed, resource]).await?;
     alarm
 }
 
@@ -64,20 +65,16 @@ async fn listed(context: &mut Context, principal: &str, resource: &[&str]) -> Re
 async fn password_expired(context: &mut Context) -> Result<String, String> {
     let world = context.world.clone();
     let user = ["--alter", "--entity-type", "users", "--entity-name", USER];
-    let change = async |change: &[&str]| {
-        let arguments: Vec<&str> = user.iter().chain(change).copied().collect();
-        let (broker, tools) = (&world.brokers[0].kafka, &world.tools.kafka);
-        broker.tool(tools, CONFIGS, &arguments).await.map_err(|error| error.to_string())
-    };
     let watch = Watch::begin(&world).await;
-    change(&["--delete-config", "SCRAM-SHA-256"]).await?;
+    tool(&world, CONFIGS, &[&user, &["--delete-config", "SCRAM-SHA-256"]]).await?;
     let links = || world.brokers.iter().map(|broker| &broker.link);
     links().for_each(Proxy::cut);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    context.hold(1.0, 2.0).await;
     links().for_each(Proxy::heal);
     let alarm = watch.alarm(&world).await;
     context.hold(4.0, 12.0).await;
-    change(&["--add-config", &format!("SCRAM-SHA-256=[password={PASSWORD}]")]).await?;
+    let password = format!("SCRAM-SHA-256=[password={PASSWORD}]");
+    tool(&world, CONFIGS, &[&user, &["--add-config", &password]]).await?;
     alarm
 }
 

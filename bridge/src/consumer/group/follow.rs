@@ -85,12 +85,11 @@ impl Group<'_> {
         let Finding { partition, generation, log, committed, .. } = finding;
         let Some(slot) = self.slots.get_mut(partition).filter(|s| s.generation == *generation) else { return false };
         let now = Instant::now();
-        let mut waits = false;
-        if let Some(reading) = slot.reading_mut() {
+        let waits = slot.reading_mut().is_some_and(|reading| {
             reading.compare(*log, now);
             reading.committing.found(*committed);
-            waits = reading.waits(now);
-        }
+            reading.waits(now)
+        });
         self.parts.board.clear_note(&silent_note(*partition));
         if waits {
             let (topic, end) = (&self.shared.topic, log.high);
