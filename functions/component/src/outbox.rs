@@ -43,6 +43,7 @@ impl Connections {
         let database = Database::open(connection, journal).await?;
         if self.pool.is_unused() {
             database.check().await?;
+            database.make_durable().await?;
         }
         Ok(database)
     }

@@ -113,3 +113,35 @@ async fn a_probe_says_whether_a_write_works_now() {
     let reader = Database::open_read_only(Native::open(&outbox.path), JournalSetting::Auto).await.unwrap();
     assert!(matches!(reader.probe().await, Err(Error::NotDurable(_))));
 }
+
+#[tokio::test]
+async fn what_an_earlier_process_left_is_made_durable_by_copying_it() {
+    let outbox = Outbox::new();
+    // Stays open, as a killed process would leave its log: the last one that closes copies it.
+    let earlier = outbox.open().await;
+    earlier.accept(&[entry(1)], ROOMY).await.unwrap();
+    let holds_it = || {
+        let bytes = std::fs::read(&outbox.path).unwrap();
+        bytes.windows(8).any(|window| window == b"number 1")
+    };
+    assert!(!holds_it(), "it is in the log only");
+    let database = outbox.open().await;
+    database.make_durable().await.unwrap();
+    assert!(holds_it());
+    let log = std::fs::metadata(format!("{}-wal", outbox.path.display())).unwrap().len();
+    assert_eq!(log, 0, "nothing is written behind pages that may be missing");
+}
+
+#[tokio::test]
+async fn a_reader_that_ends_in_time_does_not_keep_an_outbox_from_being_made_durable() {
+    let outbox = Outbox::new();
+    let database = outbox.open().await;
+    database.accept(&[entry(1)], ROOMY).await.unwrap();
+    let reader = outbox.open().await;
+    reader.run("BEGIN", &[]).await.unwrap();
+    reader.one("SELECT count(*) FROM outbox", &[]).await.unwrap();
+    let durable = database.make_durable();
+    let ended = async { reader.run("COMMIT", &[]).await };
+    let (durable, _) = tokio::join!(durable, ended);
+    durable.unwrap();
+}
