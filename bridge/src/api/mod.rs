@@ -100,7 +100,7 @@ async fn with_request_id(request: Request, next: Next) -> Response {
 }
 
 async fn not_found() -> Problem {
-    Problem::not_found("no such path")
+    Problem::no_such_path()
 }
 
 async fn method_not_allowed() -> Problem {

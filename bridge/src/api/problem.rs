@@ -4,6 +4,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use wiber_model::query;
 
 const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -34,8 +35,14 @@ impl Problem {
         Self { header: Some((name, value)), ..self }
     }
 
+    /// The question was understood, and what it asks for is not there.
     pub(super) fn not_found(detail: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+        Self::new(StatusCode::NOT_FOUND, query::NOT_FOUND, detail)
+    }
+
+    /// Nothing is served under this path, perhaps since the process has not the role.
+    pub(super) fn no_such_path() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no-such-path", "no such path; queries need the role `query` (WIBER_ROLES)")
     }
 
     pub(super) fn method_not_allowed() -> Self {

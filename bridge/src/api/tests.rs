@@ -53,6 +53,8 @@ async fn the_query_api_asks_for_its_token_before_it_looks_at_the_path() {
     let answer = served.get("/query/unknown", Some("Bearer secret")).await;
     assert_eq!(answer.status(), 404);
     assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    // Else the functions would take it for the answer about a message.
+    assert!(answer.text().await.unwrap().contains(r#""code":"no-such-path""#));
 }
 
 #[tokio::test]

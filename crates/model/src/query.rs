@@ -13,10 +13,15 @@ pub const CONVERSATION: &str = "/query/conversation";
 pub const TIMELINE: &str = "/query/timeline";
 /// A count: [`CountParams`] to [`Count`].
 pub const COUNT: &str = "/query/count";
-/// One message's state: [`MessageParams`] to [`MessageState`], 404 if neither stored nor dead-lettered.
+/// One message's state: [`MessageParams`] to [`MessageState`]; 404 with the code [`NOT_FOUND`] if it is neither stored nor
+/// dead-lettered.
 pub const MESSAGE: &str = "/query/message";
 /// What the bridge is connected to: [`Report`], always 200.
 pub const STATUS: &str = "/query/status";
+
+/// The `code` of the problem document with which a bridge says that what was asked for is not there. A 404 with another,
+/// or without one, says that nobody there knows the question.
+pub const NOT_FOUND: &str = "not-found";
 
 /// Order of a page by `seq`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use wiber_model::query;
 
 use crate::problem::Problem;
 
@@ -27,7 +28,7 @@ pub(crate) async fn ask<T: DeserializeOwned>(
 ) -> Result<T, Problem> {
     match ask_if_found(bridge, path, parameters).await? {
         Some(answer) => Ok(answer),
-        None => Err(down("the bridge does not know this question; is it of another version?")),
+        None => Err(down("the bridge has no answer to this question; is it of another version?")),
     }
 }
 
@@ -41,12 +42,20 @@ pub(crate) async fn ask_if_found<T: DeserializeOwned>(
         bridge.get(&format!("{path}{}", query_string(parameters))).await.map_err(|e| down(e.to_string()))?;
     match status {
         200 => serde_json::from_slice(&body).map(Some).map_err(|_| down("the bridge's answer could not be read")),
-        404 => Ok(None),
+        404 if is_not_found(&body) => Ok(None),
+        404 => Err(down(
+            "what answers at bridge_url does not know this question; is it a bridge of this version, and has it the role query?",
+        )),
         401 | 403 => Err(down(
             "the bridge refuses this function's token; query_token and WIBER_QUERY_TOKEN must be equal and not empty",
         )),
         _ => Err(down("a dependency of the bridge is down; see /health/readiness")),
     }
+}
+
+fn is_not_found(body: &[u8]) -> bool {
+    let problem = serde_json::from_slice::<serde_json::Value>(body);
+    problem.is_ok_and(|problem| problem["code"] == query::NOT_FOUND)
 }
 
 fn down(detail: impl Into<String>) -> Problem {

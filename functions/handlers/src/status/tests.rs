@@ -85,6 +85,8 @@ async fn reading_is_ready_by_itself() {
     check("/health/liveness", &outbox(true), Answering::down(), 200, r#"{"status":"alive"}"#).await;
 }
 
+const NOT_THERE: &str = r#"{"code":"not-found"}"#;
+
 #[tokio::test]
 async fn a_message_is_known_by_its_state() {
     let json =
@@ -97,10 +99,14 @@ async fn a_message_is_known_by_its_state() {
     check(&path, &held(None), Answering::down(), 200, r#""state":"accepted""#).await;
     check(&path, &held(Some((1, 2, 6))), Answering::down(), 200, r#""state":"published""#).await;
     check(&path, &outbox(false), Answering::down(), 503, "dependency-down").await;
-    check(&path, &outbox(false), Answering::with(404, ""), 404, "not-found").await;
+    check(&path, &outbox(false), Answering::with(404, NOT_THERE), 404, "not-found").await;
+    // Somebody who does not know the question says nothing about the message.
+    for stranger in ["", "<html>", r#"{"code":"no-such-path"}"#] {
+        check(&path, &outbox(false), Answering::with(404, stranger), 503, "dependency-down").await;
+    }
     check("/messages/id/x", &outbox(false), Answering::down(), 404, "not-found").await;
     let damaged = Outbox { held: None, condition: Err("damaged".into()) };
-    check(&path, &damaged, Answering::with(404, ""), 503, "outbox-unavailable").await;
+    check(&path, &damaged, Answering::with(404, NOT_THERE), 503, "outbox-unavailable").await;
     let dead = r#"{"state":"dead-lettered","reason":"conflict","at":9}"#;
     check(&path, &outbox(false), Answering::with(200, dead), 200, r#""state":"dead-lettered""#).await;
     let stored = format!(
@@ -110,7 +116,7 @@ async fn a_message_is_known_by_its_state() {
     check(&path, &outbox(false), Answering::with(200, &stored), 200, r#""state":"stored""#).await;
     let damaged = Outbox { held: None, condition: Err("damaged".into()) };
     check(&path, &damaged, Answering::with(200, &stored), 200, r#""state":"stored""#).await;
-    check(&path, &damaged, Answering::with(404, ""), 503, "outbox-unavailable").await;
+    check(&path, &damaged, Answering::with(404, NOT_THERE), 503, "outbox-unavailable").await;
 }
 
 /// What the ledger holds, as text.
