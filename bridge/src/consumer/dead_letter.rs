@@ -51,9 +51,8 @@ impl DeadLetters {
     }
 
     async fn send(&self, record: &Record, verdict: &Verdict, value: Option<&[u8]>) -> Result<(), KafkaError> {
-        let mut letter: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&self.topic)
-            .partition(record.original.partition())
-            .headers(headers(&record.original, verdict));
+        let mut letter: FutureRecord<'_, [u8], [u8]> =
+            FutureRecord::to(&self.topic).partition(record.original.partition()).headers(headers(record, verdict));
         letter.key = record.original.key();
         letter.payload = value;
         match self.producer.send(letter, Timeout::After(QUEUE_WAIT)).await {
@@ -63,16 +62,19 @@ impl DeadLetters {
     }
 }
 
-fn headers(original: &OwnedMessage, verdict: &Verdict) -> OwnedHeaders {
+fn headers(record: &Record, verdict: &Verdict) -> OwnedHeaders {
+    let original = &record.original;
     let mut headers = original.headers().cloned().unwrap_or_default();
     let partition = original.partition().to_string();
     let offset = original.offset().to_string();
+    let time = record.published_at.to_string();
     let added = [
         (header::REASON, verdict.reason.code()),
         (header::DETAIL, verdict.detail.as_str()),
         (header::ORIGIN_TOPIC, original.topic()),
         (header::ORIGIN_PARTITION, partition.as_str()),
         (header::ORIGIN_OFFSET, offset.as_str()),
+        (header::ORIGIN_TIME, time.as_str()),
     ];
     for (key, value) in added {
         headers = headers.insert(Header { key, value: Some(value) });
@@ -85,7 +87,7 @@ pub(super) fn document(record: &Record, verdict: &Verdict, at_ms: i64) -> DeadLe
     let original = &record.original;
     let origin =
         Place { topic: original.topic().to_owned(), partition: original.partition(), offset: original.offset() };
-    let place = || format!("{}/{}/{}", origin.topic, origin.partition, origin.offset);
+    let place = || origin.to_string();
     let id = match verdict.reason {
         // The id is that of the message which is stored, and which is not dead-lettered.
         Poison::Conflict => place(),

@@ -1,6 +1,6 @@
 //! The record of what was dead-lettered: what frees the outbox row, and what a query tells.
 
-use mongodb::bson::doc;
+use mongodb::bson::{Document, doc};
 use wiber_model::record::Poison;
 
 use super::error::within;
@@ -10,7 +10,8 @@ use super::{Error, Origin, Place, Store};
 /// One dead letter.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
-    /// The message's id, or the origin as `topic/partition/offset` where there is none of its own.
+    /// The message's id, or the origin as `topic/partition/offset` where there is none of its own. A place that a topic
+    /// made anew has once more is told apart by the time, `topic/partition/offset@published_at`.
     pub id: String,
     /// Why.
     pub reason: Poison,
@@ -29,7 +30,8 @@ pub struct DeadLetter {
 }
 
 impl Store {
-    /// Records a dead letter by a majority; a repeat changes nothing. Another record that claims the same id adds its row.
+    /// Records a dead letter by a majority; a repeat changes nothing. Another record that claims the same message's id adds
+    /// its row.
     ///
     /// # Errors
     /// If no answer comes in time; the caller repeats it.
@@ -48,7 +50,24 @@ impl Store {
         if let Some(Origin { source, sequence }) = &letter.settles {
             write.insert("$addToSet", doc! { "settles": { "source": source, "sequence": *sequence } });
         }
-        let write = self.dead_letters.update_one(doc! { "_id": &letter.id }, write).upsert(true);
+        if letter.id != letter.origin.to_string() {
+            return self.upsert_letter(doc! { "_id": &letter.id }, write).await;
+        }
+        let here = doc! { "_id": &letter.id, "publishedAt": letter.published_at_ms };
+        let mut written = self.upsert_letter(here.clone(), write.clone()).await;
+        // Twice, since two that insert the same at once get that error too.
+        if written.as_ref().is_err_and(Error::is_duplicate_key) {
+            written = self.upsert_letter(here, write.clone()).await;
+        }
+        if written.as_ref().is_err_and(Error::is_duplicate_key) {
+            let id = format!("{}@{}", letter.id, letter.published_at_ms);
+            written = self.upsert_letter(doc! { "_id": id }, write).await;
+        }
+        written
+    }
+
+    async fn upsert_letter(&self, which: Document, write: Document) -> Result<(), Error> {
+        let write = self.dead_letters.update_one(which, write).upsert(true);
         within("recording a dead letter", self.write_limit, async { write.await }).await.map(drop)
     }
 }

@@ -3,6 +3,11 @@
 use std::future::Future;
 use std::time::Duration;
 
+use mongodb::error::{ErrorKind, WriteFailure};
+
+/// What MongoDB says where a unique index holds the key already.
+pub(super) const DUPLICATE_KEY: i32 = 11_000;
+
 /// A failed step. None of them says that a write did not happen: see [`super::Outcome`] for that.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -46,8 +51,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether another document has a key that one of its kind must have alone.
+    pub(super) fn is_duplicate_key(&self) -> bool {
+        matches!(self, Self::Failed { source, .. } if is_duplicate(source))
+    }
+
     pub(super) fn failed(step: &'static str) -> impl FnOnce(mongodb::error::Error) -> Self {
         move |source| Self::Failed { step, source }
+    }
+}
+
+/// Whether a write failed at a unique index.
+pub(super) fn is_duplicate(error: &mongodb::error::Error) -> bool {
+    match error.kind.as_ref() {
+        ErrorKind::Write(WriteFailure::WriteError(error)) => error.code == DUPLICATE_KEY,
+        ErrorKind::Command(error) => error.code == DUPLICATE_KEY,
+        _ => false,
     }
 }
 

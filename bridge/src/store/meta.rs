@@ -2,15 +2,12 @@
 
 use futures::TryStreamExt as _;
 use mongodb::bson::{Document, deserialize_from_document, doc, serialize_to_document};
-use mongodb::error::{ErrorKind, WriteFailure};
 use mongodb::options::Hint;
 use serde::{Deserialize, Serialize};
 
-use super::error::within;
+use super::error::{is_duplicate, within};
 use super::prepare::by_id;
 use super::{Error, META, Store, limits};
-
-const DUPLICATE_KEY: i32 = 11_000;
 
 /// A topic as it was when messages were first read from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -236,14 +233,6 @@ fn gap_key(topic: &str, partition: i32) -> String {
 
 fn same_gap(gap: &Gap) -> Document {
     doc! { "_id": gap_key(&gap.topic, gap.partition), "epoch": gap.epoch }
-}
-
-fn is_duplicate(error: &mongodb::error::Error) -> bool {
-    match error.kind.as_ref() {
-        ErrorKind::Write(WriteFailure::WriteError(e)) => e.code == DUPLICATE_KEY,
-        ErrorKind::Command(e) => e.code == DUPLICATE_KEY,
-        _ => false,
-    }
 }
 
 fn shape(error: mongodb::bson::error::Error) -> Error {

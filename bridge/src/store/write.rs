@@ -5,11 +5,8 @@ use mongodb::error::{Error as Driver, ErrorKind, WriteFailure};
 use mongodb::bson::doc;
 use wiber_model::MessageId;
 
-use super::error::within;
+use super::error::{DUPLICATE_KEY, within};
 use super::{Error, MessageDocument, Origin, Store};
-
-/// MongoDB's code for a broken unique index.
-const DUPLICATE_KEY: i32 = 11_000;
 
 /// The last of the rows that a document names.
 pub(super) const ORIGIN_LAST: &str = "settles.999";

@@ -42,5 +42,5 @@ fn state(letter: &Letter) -> &'static str {
 
 /// Where the record lay, as one word.
 fn origin(letter: &Letter) -> String {
-    format!("{}/{}/{}", letter.origin.topic, letter.origin.partition, letter.origin.offset)
+    letter.origin.to_string()
 }

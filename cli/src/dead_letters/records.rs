@@ -43,7 +43,9 @@ pub(super) fn read(
     letters: &[Letter],
     mut found: impl FnMut(&Letter, Record),
 ) -> anyhow::Result<()> {
-    let mut wanted: HashMap<Place, &Letter> = letters.iter().map(|letter| (letter.origin.clone(), letter)).collect();
+    // A topic that was made anew has each place again, so several letters may have one.
+    let mut wanted: HashMap<Place, Vec<&Letter>> = HashMap::new();
+    letters.iter().for_each(|letter| wanted.entry(letter.origin.clone()).or_default().push(letter));
     // A dead letter keeps its partition.
     let partitions: BTreeSet<i32> = letters.iter().map(|letter| letter.origin.partition).collect();
     let ends = dead_letters.ends()?;
@@ -58,8 +60,13 @@ pub(super) fn read(
         if !wanted.is_empty() {
             dead_letters.read(&ranges, Some(&task), |raw| {
                 // A crash between the record and its document makes the record twice: one of them is enough.
-                if let Some(letter) = origin(raw).and_then(|origin| wanted.remove(&origin)) {
-                    found(letter, Record::of(raw));
+                let Some(origin) = origin(raw) else { return };
+                let Some(here) = wanted.get_mut(&origin) else { return };
+                if let Some(index) = here.iter().position(|letter| is_of(raw, letter)) {
+                    found(here.swap_remove(index), Record::of(raw));
+                }
+                if here.is_empty() {
+                    wanted.remove(&origin);
                 }
             })?;
         }
@@ -73,6 +80,12 @@ fn origin(raw: &BorrowedMessage<'_>) -> Option<Place> {
         partition: topic::header(raw, header::ORIGIN_PARTITION)?.parse().ok()?,
         offset: topic::header(raw, header::ORIGIN_OFFSET)?.parse().ok()?,
     })
+}
+
+/// Whether a record with this letter's origin is its record; one that names no time is.
+fn is_of(raw: &BorrowedMessage<'_>, letter: &Letter) -> bool {
+    let time = topic::header(raw, header::ORIGIN_TIME).and_then(|time| time.parse().ok());
+    time.is_none_or(|time: i64| letter.published_at.is_none_or(|published| published == time))
 }
 
 /// Bytes as text if they are text, else as hexadecimal digits.

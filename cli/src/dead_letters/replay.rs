@@ -168,7 +168,7 @@ fn print(done: &[(Letter, Fate)], dry_run: bool) {
     let head = ["ID", "REASON", "ORIGIN", if dry_run { "WOULD GO TO" } else { "REPLAYED TO" }].map(str::to_owned);
     let row = |(letter, fate): &(Letter, Fate)| {
         let to = match fate {
-            Fate::Sent(Place { topic, partition, offset }) => format!("{topic}/{partition}/{offset}"),
+            Fate::Sent(place) => place.to_string(),
             Fate::WouldGo(Some(partition)) => format!("partition {partition}"),
             Fate::WouldGo(None) => "any partition, since it has no key".to_owned(),
             Fate::Not(why) => format!("not replayed: {why}"),

@@ -32,8 +32,43 @@ impl Doubts {
     }
 }
 
-/// Every dead letter by its id.
-type Letters = HashMap<String, Letter>;
+/// Every dead letter, by its id and by the place of its record.
+#[derive(Default)]
+struct Letters {
+    by_id: HashMap<String, Letter>,
+    /// Ids; a topic that was made anew has each place again.
+    by_place: HashMap<String, Vec<String>>,
+}
+
+impl Letters {
+    fn add(&mut self, letter: Letter) {
+        self.by_place.entry(letter.origin.to_string()).or_default().push(letter.id.clone());
+        self.by_id.insert(letter.id.clone(), letter);
+    }
+
+    /// What a record that lies at `at` was dead-lettered as.
+    fn at(&self, at: &str, appended_ms: Option<i64>) -> Option<&Letter> {
+        let here = self.by_place.get(at)?.iter().filter_map(|id| self.by_id.get(id));
+        let mut same = here.filter(|letter| match (appended_ms, letter.published_at) {
+            (Some(appended), Some(published)) => appended == published,
+            _ => true,
+        });
+        same.next()
+    }
+
+    /// What an unstorable record may have been dead-lettered as: all that claim one id share a letter.
+    fn of_odd(&self, odd: &Odd, at: &str) -> Option<&Letter> {
+        let by_id = odd.id.as_ref().and_then(|id| self.by_id.get(id.as_str()));
+        by_id.or_else(|| self.at(at, Some(odd.appended_ms)))
+    }
+
+    /// What a record that holds a whole message was dead-lettered as. A letter under the message's id proves nothing by
+    /// itself, since any record may claim any id: its record must lie there too, or have been replayed.
+    fn of_message(&self, id: &str, at: &str) -> Option<&Letter> {
+        let letter = self.by_id.get(id)?;
+        (letter.replayed_at.is_some() || letter.origin.to_string() == at).then_some(letter)
+    }
+}
 
 /// Judges every message that is in an outbox or in the topic and was not found in MongoDB.
 pub(super) async fn resolve(
@@ -43,10 +78,10 @@ pub(super) async fn resolve(
     findings: &mut Findings,
 ) -> Result<Doubts, store::Error> {
     let mut doubts = Doubts::default();
-    let mut letters = Letters::new();
+    let mut letters = Letters::default();
     let mut all = context.store.letters(&LetterFilter { replayed_too: true, ..LetterFilter::default() }).await?;
     while let Some(letter) = all.next().await? {
-        letters.insert(letter.id.clone(), letter);
+        letters.add(letter);
     }
     let open: Vec<&Entry> = published.not_stored().collect();
     for some in open.chunks(IDS_MAX) {
@@ -109,7 +144,7 @@ fn judge(
             content != entry.digest
                 && published.variants(entry.id).any(|index| published.entry(index).digest == content)
         });
-        match (content, letters.get(&at)) {
+        match (content, letters.at(&at, None)) {
             (Some(content), _) if content == entry.digest => doubts.stored += 1,
             (_, Some(letter)) if is_other => doubts.account(letter),
             _ if is_other => {
@@ -121,7 +156,7 @@ fn judge(
         }
         return;
     }
-    if let Some(letter) = letters.get(id.as_str()) {
+    if let Some(letter) = letters.of_message(id.as_str(), &at) {
         match letter.replayed_at {
             None => doubts.account(letter),
             Some(replayed) => {
@@ -171,7 +206,7 @@ fn judge_odd(context: &Context<'_>, odd: &Odd, letters: &Letters, findings: &mut
         let problem = format!("the record at {at} is of a version that is unknown here: its partition waits");
         return late(context, id, odd.appended_ms, problem, findings, doubts);
     };
-    match letters.get(id).or_else(|| letters.get(&at)) {
+    match letters.of_odd(odd, &at) {
         Some(letter) => doubts.account(letter),
         None => {
             let problem = format!("the record at {at} cannot be stored ({}) and is not dead-lettered", reason.code());

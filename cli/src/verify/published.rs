@@ -11,8 +11,8 @@ use super::outboxes::Outboxes;
 use crate::topic::{self, Range};
 use wiber_model::partition_of;
 
-/// How far the clocks of the accepting nodes and of Kafka's brokers may be apart, and how long a message may have been on
-/// its way, before its record is looked for by its document only, milliseconds.
+/// How far the clocks of the accepting nodes and of Kafka's brokers may be apart before a record is looked for by its
+/// document only, milliseconds.
 const CLOCKS_APART_MS: i64 = 3_600_000;
 
 /// A place in the topic in 8 bytes: partition, offset, and whether one of the known outboxes sent the record.
@@ -216,10 +216,7 @@ fn ranges(context: &Context<'_>, ends: &[Range]) -> Result<Vec<Range>, topic::Er
         let starts = context.topic.since(&ranges, from.saturating_sub(CLOCKS_APART_MS))?;
         ranges.iter_mut().zip(starts).for_each(|(range, start)| range.from = start);
     }
-    if let Some(to) = scope.end_ms() {
-        let stops = context.topic.since(&ranges, to.saturating_add(CLOCKS_APART_MS))?;
-        ranges.iter_mut().zip(stops).for_each(|(range, stop)| range.to = stop);
-    }
+    // Up to its end: a message may have waited in its outbox for as long as an outage lasted.
     Ok(ranges)
 }
 

@@ -55,10 +55,6 @@ impl Scope {
         self.from_ms
     }
 
-    pub(super) fn end_ms(&self) -> Option<i64> {
-        self.to_ms
-    }
-
     pub(super) fn conversation(&self) -> Option<&Conversation> {
         self.conversation.as_ref()
     }

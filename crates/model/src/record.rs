@@ -51,6 +51,8 @@ pub mod header {
     pub const ORIGIN_PARTITION: &str = "wiber-origin-partition";
     /// Dead letter: the offset it came from.
     pub const ORIGIN_OFFSET: &str = "wiber-origin-offset";
+    /// Dead letter: when Kafka appended it there, Unix milliseconds: a topic that was made anew has each place again.
+    pub const ORIGIN_TIME: &str = "wiber-origin-time";
 }
 
 /// In the detail of a dead letter whose value Kafka would not take a second time.

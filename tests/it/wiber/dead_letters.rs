@@ -3,35 +3,21 @@
 use libtest_mimic::Trial;
 use mongodb::bson::doc;
 use serde_json::{Value, json as value};
-use wiber_model::record::{self, header};
-use wiber_model::{Message, NewMessage};
+use wiber_model::Message;
+use wiber_model::record::{self, PARTITIONS, header};
 use wiber_tests::kafka::{self, Record};
 use wiber_tests::stack::{Plan, Stack};
 use wiber_tests::{names, send, tests, wait};
 
+use super::sample::{message, record};
 use super::{command, json, run};
 
 pub(super) fn tests() -> Vec<Trial> {
-    tests![a_letter_is_shown_and_waits_again_if_it_is_still_poison, a_letter_that_can_be_stored_now_is_stored_once]
-}
-
-fn message(from: &str, to: &str, content: &str) -> Message {
-    let new = NewMessage { from_user: from.to_owned(), to_user: to.to_owned(), content: content.to_owned() };
-    Message::accept(new, 1_758_865_780_040, rand::random())
-}
-
-/// A sound record of a message.
-fn record(message: &Message) -> Record {
-    let key = message.conversation();
-    let headers =
-        [(header::ID, message.message_id.as_str()), (header::TYPE, record::TYPE), (header::REQUEST_ID, "r-1")];
-    Record {
-        partition: wiber_model::partition_of(key.as_str().as_bytes()),
-        offset: 0,
-        key: Some(key.as_str().as_bytes().to_vec()),
-        value: Some(serde_json::to_vec(message).expect("a message is JSON")),
-        headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-    }
+    tests![
+        a_letter_is_shown_and_waits_again_if_it_is_still_poison,
+        a_letter_that_can_be_stored_now_is_stored_once,
+        letters_of_one_place_in_two_topics_of_one_name_are_kept_apart
+    ]
 }
 
 /// The letters that `list` tells, once `expected` accepts them.
@@ -168,4 +154,29 @@ async fn a_letter_that_can_be_stored_now_is_stored_once() {
     assert_eq!(told["deadLetters"], value!([]), "{told}");
     let report = json(&stack, &["verify"], 0).await;
     assert_eq!((&report["counts"]["stored"], &report["counts"]["accepted"]), (&value!(4), &value!(4)), "{report}");
+}
+
+async fn letters_of_one_place_in_two_topics_of_one_name_are_kept_apart() {
+    let stack = Plan::new("letters-anew").start().await;
+    let garbage = async |value: &str| {
+        let (key, headers) = (None, Default::default());
+        let record = Record { partition: 3, offset: 0, key, value: Some(value.into()), headers };
+        assert_eq!(kafka::produce(&stack.kafka, &stack.topic, &record).await, 0);
+    };
+    garbage("old").await;
+    listed(&stack, &[], |letters| letters.len() == 1).await;
+    kafka::delete(&stack.kafka, &stack.topic).await;
+    kafka::create(&stack.kafka, &stack.topic, PARTITIONS).await;
+    garbage("new").await;
+    let letters = listed(&stack, &[], |letters| letters.len() == 2).await;
+    assert_eq!(letters[0]["origin"], letters[1]["origin"], "{letters:?}");
+    let place = format!("{}/3/0", stack.topic);
+    for (letter, value) in letters.iter().zip(["old", "new"]) {
+        let id = letter["id"].as_str().unwrap_or_default();
+        assert!(id.starts_with(&place) && (id == place) == (value == "old"), "{letters:?}");
+        let shown = json(&stack, &["dead-letters", "show", id], 0).await;
+        assert_eq!(shown["record"]["value"], value, "{shown}");
+    }
+    let report = json(&stack, &["verify", "--grace", "0s"], 0).await;
+    assert_eq!(report["counts"]["deadLettered"], 1, "only one lies in the topic: {report}");
 }

@@ -1,6 +1,7 @@
 //! The `wiber` command, as an operator runs it on a deployment.
 
 mod dead_letters;
+mod sample;
 mod verify;
 
 use std::process::Output;

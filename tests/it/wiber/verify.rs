@@ -3,11 +3,11 @@
 use libtest_mimic::Trial;
 use mongodb::bson::{Document, doc};
 use serde_json::{Value, json as value};
-use wiber_model::record::PARTITIONS;
+use wiber_model::record::{self, PARTITIONS, header};
 use wiber_tests::stack::{Plan, Stack};
 use wiber_tests::{kafka, names, send, tests, wait};
 
-use super::{command, json, run};
+use super::{command, json, run, sample};
 
 pub(super) fn tests() -> Vec<Trial> {
     tests![
@@ -16,6 +16,8 @@ pub(super) fn tests() -> Vec<Trial> {
         what_was_changed_in_mongodb_is_found,
         records_that_are_gone_from_the_topic_are_found,
         a_topic_that_was_made_anew_lacks_what_is_stored,
+        a_dead_letter_under_the_id_of_a_message_is_not_its_fate,
+        what_was_published_long_after_it_was_accepted_is_looked_at,
         verify_names_what_it_cannot_reach
     ]
 }
@@ -189,6 +191,42 @@ async fn a_topic_that_was_made_anew_lacks_what_is_stored() {
     for id in &new {
         assert!(findings(&report, id).is_empty(), "{report:#}");
     }
+}
+
+async fn a_dead_letter_under_the_id_of_a_message_is_not_its_fate() {
+    let stack = Plan::new("verify-claimed").start().await;
+    let (alice, bob) = names::pair();
+    let id = sent(&stack, &alice, &bob, 1).await.remove(0);
+    // Anyone who may write to the topic can claim the id.
+    let sound = sample::record(&sample::message(&alice, &bob, "x"));
+    let headers = [(header::ID.to_owned(), id.clone()), (header::TYPE.to_owned(), record::TYPE.to_owned())].into();
+    let claim = kafka::Record { key: None, headers, ..sound };
+    kafka::produce(&stack.kafka, &stack.topic, &claim).await;
+    wait::until("a dead letter", async || {
+        let report = json(&stack, &["verify", "--grace", "1h"], 0).await;
+        if report["counts"]["deadLettered"] == 1 { Ok(()) } else { Err(report.to_string()) }
+    })
+    .await;
+    let messages = stack.store.collection("messages");
+    messages.delete_one(doc! { "_id": &id }).await.expect("MongoDB answers");
+    let report = json(&stack, &["verify"], 1).await;
+    assert!(findings(&report, &id).iter().any(|(kind, _)| *kind == "missing"), "{report:#}");
+}
+
+async fn what_was_published_long_after_it_was_accepted_is_looked_at() {
+    let stack = Plan::new("verify-outage").start().await;
+    let (alice, bob) = names::pair();
+    let message = sample::message(&alice, &bob, "accepted before a long outage");
+    let id = message.message_id.as_str();
+    kafka::produce(&stack.kafka, &stack.topic, &sample::record(&message)).await;
+    stack.client.readable(&alice, &bob, 1).await;
+    let line = ["verify", "--from", "2025-09-26T05:49:00Z", "--to", "2025-09-26T05:50:00Z"];
+    let report = json(&stack, &line, 0).await;
+    assert_eq!(counts(&report)[..3], [1, 1, 1], "{report:#}");
+    let messages = stack.store.collection("messages");
+    messages.delete_one(doc! { "_id": id }).await.expect("MongoDB answers");
+    let report = json(&stack, &line, 1).await;
+    assert!(findings(&report, id).iter().any(|(kind, _)| *kind == "missing"), "{report:#}");
 }
 
 async fn verify_names_what_it_cannot_reach() {
