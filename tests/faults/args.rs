@@ -69,6 +69,7 @@ impl Args {
             Nodes::Three => " --nodes three",
             Nodes::Both => "",
         };
-        format!("cargo xtask faults --seed {seed}{length}{rows}{nodes}")
+        let load = format!(" --clients {} --pace-ms {}", self.clients, self.pace_ms);
+        format!("cargo xtask faults --seed {seed}{length}{rows}{nodes}{load}")
     }
 }

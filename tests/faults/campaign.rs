@@ -5,7 +5,7 @@ mod plan;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
@@ -29,9 +29,8 @@ pub(crate) async fn run(name: &str, plan: Plan) -> anyhow::Result<Campaign> {
     println!("{name}: {}, {}", plan.shape.word(), plan.describe());
     let world = Arc::new(World::start(plan.shape, name, &plan.variant, plan.patience).await?);
     let begun = Instant::now();
-    let acknowledged: Arc<AtomicUsize> = Arc::default();
     let shared = Arc::new(Shared::new(begun));
-    let (counted, doing) = (Arc::clone(&acknowledged), Arc::clone(&shared));
+    let (counted, doing) = (Arc::clone(&world.acknowledged), Arc::clone(&shared));
     let sampler = Sampler::start(
         begun,
         world.stack.store.clone(),
@@ -42,19 +41,20 @@ pub(crate) async fn run(name: &str, plan: Plan) -> anyhow::Result<Campaign> {
     let mut log: Vec<Entry> = Vec::new();
     let mut latencies = hdrhistogram::Histogram::new(3)?;
     for phase in &plan.phases {
-        let load = Load::start_counting(&world.stack.client, plan.load, &acknowledged);
+        let load = Load::start_counting(&world.stack.client, plan.load, &world.acknowledged);
         let lanes = run_lanes(&plan, phase, &world, &shared).await;
         campaign.injections.extend(lanes);
         world.heal().await?;
         latencies.add(load.latencies())?;
         log.extend(load.finish().await);
+        log.extend(world.sent_by_rows());
         campaign.judged.push(judge(&world, phase.name, phase.class, &log, plan.check_max).await);
     }
     campaign.samples = sampler.stop();
     campaign.seconds = begun.elapsed().as_secs_f64();
     campaign.accept = Percentiles::of_micros(&latencies);
     campaign.store = stored(&world).await;
-    if !campaign.is_clean() {
+    if plan.keeps_evidence && !campaign.is_clean() {
         wiber_tests::run::keep();
     }
     if let Ok(world) = Arc::try_unwrap(world) {
@@ -95,5 +95,5 @@ pub(crate) async fn stored(world: &World) -> Percentiles {
 
 /// How clients send.
 pub(crate) fn load_shape(clients: usize, pace_ms: u64) -> LoadShape {
-    LoadShape { clients, pace: Duration::from_millis(pace_ms) }
+    LoadShape { clients, pace: Duration::from_millis(pace_ms), fickle: true }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 const BALLAST: &str = "ballast";
 
-/// A mounted tmpfs, unmounted when dropped.
+/// A mounted tmpfs, unmounted when dropped; what a run keeps of it then lies in its folder on the machine's own disk.
 #[derive(Debug)]
 pub(crate) struct Disk {
     folder: PathBuf,
@@ -48,7 +48,16 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
+        let kept = self.folder.with_extension("kept");
+        let keeps = wiber_tests::run::is_kept();
+        if keeps {
+            // Kafka's indexes are large files of nothing.
+            let _ = Command::new("cp").args(["-a", "--sparse=always"]).arg(&self.folder).arg(&kept).status();
+        }
         // Lazily: a program that was just killed may still hold a file.
         let _ = Command::new("umount").arg("-l").arg(&self.folder).status();
+        if keeps {
+            let _ = fs::remove_dir(&self.folder).and_then(|()| fs::rename(&kept, &self.folder));
+        }
     }
 }

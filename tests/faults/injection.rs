@@ -75,7 +75,12 @@ pub(crate) struct Injection {
 }
 
 impl Injection {
-    /// How many faults this was.
+    /// Whether the row's fault was injected at all.
+    pub(crate) fn was_possible(&self) -> bool {
+        !matches!(self.outcome, Err(Trouble::Unavailable(_)))
+    }
+
+    /// How often the row repeated its fault.
     pub(crate) fn times(&self) -> u32 {
         match &self.outcome {
             Ok(done) => done.times,

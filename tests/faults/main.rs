@@ -5,6 +5,7 @@
 //! that inject one fault after the other ([`rows`]), and at its end the judgement of `wiber_tests::checker`.
 
 mod args;
+mod calm;
 mod campaign;
 mod disk;
 mod injection;

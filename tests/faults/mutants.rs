@@ -11,6 +11,7 @@ use crate::campaign::{self, Phase, Plan, load_shape};
 use crate::report::Campaign;
 use crate::rows::{ALL, Class, Row};
 use crate::world::{Shape, Variant};
+use wiber_tests::checker;
 
 /// Names the folder with the builds.
 const FOLDER: &str = "WIBER_MUTANT_DIR";
@@ -63,6 +64,10 @@ const MUTANTS: &[Mutant] = &[
 pub(crate) async fn run(args: &Args, seed: u64) -> anyhow::Result<bool> {
     let folder = std::env::var_os(FOLDER).map(PathBuf::from);
     let folder = folder.with_context(|| format!("{FOLDER} is not set: run `cargo xtask faults --mutants`"))?;
+    if let Some(unknown) = args.mutant.iter().find(|name| !MUTANTS.iter().any(|mutant| mutant.name == **name)) {
+        let known: Vec<&str> = MUTANTS.iter().map(|mutant| mutant.name).collect();
+        bail!("--mutant: there is no {unknown:?}; these are: {}", known.join(", "));
+    }
     let mut missed = Vec::new();
     let chosen = |mutant: &&Mutant| args.mutant.is_empty() || args.mutant.iter().any(|name| name == mutant.name);
     let mutants: Vec<&Mutant> = MUTANTS.iter().filter(chosen).collect();
@@ -71,10 +76,19 @@ pub(crate) async fn run(args: &Args, seed: u64) -> anyhow::Result<bool> {
         // A schedule may miss a bug; the next seed's may not.
         let mut round = 0;
         let (campaign, caught) = loop {
-            let plan = mutant.plan(args, seed.wrapping_add(round), &folder)?;
+            let seed = seed.wrapping_add(round);
             round += 1;
+            let plan = mutant.plan(args, seed, Some(&folder))?;
             let campaign = campaign::run(&format!("mutant-{}-{round}", mutant.name), plan).await?;
-            let caught = evidence(&campaign);
+            let mut caught = evidence(&campaign);
+            if let Some(Evidence::Late(text)) = &caught {
+                // It shows the bug only if the same schedule drains without it.
+                let plan = mutant.plan(args, seed, None)?;
+                let control = campaign::run(&format!("control-{}-{round}", mutant.name), plan).await?;
+                let sound = control.is_clean();
+                caught = sound.then(|| Evidence::Sure(format!("{text}; the same schedule without the bug is clean")));
+            }
+            let caught = caught.map(|(Evidence::Sure(text) | Evidence::Late(text))| text);
             if caught.is_some() || began.elapsed() > CAUGHT_WITHIN {
                 break (campaign, caught);
             }
@@ -92,35 +106,55 @@ pub(crate) async fn run(args: &Args, seed: u64) -> anyhow::Result<bool> {
     Ok(missed.is_empty())
 }
 
+/// What shows a bug.
+enum Evidence {
+    Sure(String),
+    /// Messages are not stored, and rows of the outbox were not drained either: perhaps there was too little time.
+    Late(String),
+}
+
 /// What shows the bug. An expectation of a row that broke, such as a message that was not stored in time, counts only
 /// where it says that something is acknowledged too early.
-fn evidence(campaign: &Campaign) -> Option<String> {
-    let totals = campaign.totals();
-    let found = [
-        ("lost", totals.lost),
-        ("doubled", totals.doubled),
-        ("misordered", totals.misordered),
-        ("unseen", totals.unseen),
-    ];
-    let found: Vec<String> =
-        found.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
+fn evidence(campaign: &Campaign) -> Option<Evidence> {
+    let reports = || campaign.judged.iter().filter_map(|judged| judged.report.as_ref().ok());
+    let count = |of: fn(&checker::Report) -> &Vec<String>, drained: bool| -> usize {
+        let counted = reports().filter(|report| !drained || report.undrained == 0);
+        counted.map(|report| of(report).len()).max().unwrap_or(0)
+    };
+    let text = |found: &[(&str, usize)]| -> Option<String> {
+        let found = found.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}"));
+        Some(found.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
+    };
+    let sure = text(&[
+        ("lost", count(|report| &report.lost, true)),
+        ("doubled", count(|report| &report.doubled, false)),
+        ("misordered", count(|report| &report.misordered, false)),
+        ("unseen", count(|report| &report.unseen, true)),
+    ]);
     let too_early = campaign.injections.iter().filter(|injection| injection.is_broken()).find_map(|injection| {
         let text = injection.outcome.as_ref().err()?.to_string();
         TOO_EARLY.iter().any(|words| text.contains(words)).then_some(text)
     });
-    if found.is_empty() { too_early } else { Some(found.join(", ")) }
+    let late = || {
+        let undrained = reports().map(|report| report.undrained).max().unwrap_or(0);
+        let lost = text(&[("not stored", count(|report| &report.lost, false))])?;
+        Some(Evidence::Late(format!("{lost}, {undrained} rows not drained")))
+    };
+    sure.or(too_early).map(Evidence::Sure).or_else(late)
 }
 
 impl Mutant {
-    fn plan(&self, args: &Args, seed: u64, folder: &std::path::Path) -> anyhow::Result<Plan> {
+    /// The schedule, with the builds in `folder` or with what is under test.
+    fn plan(&self, args: &Args, seed: u64, folder: Option<&std::path::Path>) -> anyhow::Result<Plan> {
         let mut variant = Variant::default();
-        match self.place {
-            Place::Send => {
+        match (self.place, folder) {
+            (_, None) => {}
+            (Place::Send, Some(folder)) => {
                 variant.send = Some(folder.join(format!("send-{}.wasm", self.name)));
                 // Without FULL a rollback journal is safe enough; the bug shows in WAL.
                 variant.journal = Some("wal");
             }
-            Place::Bridge => {
+            (Place::Bridge, Some(folder)) => {
                 variant.bridge = Some(folder.join("wiber-bridge"));
                 variant.settings = vec![("WIBER_MUTANT".to_owned(), self.name.to_owned())];
             }
@@ -143,6 +177,8 @@ impl Mutant {
             variant,
             patience: PATIENCE,
             check_max: CHECK_MAX,
+            // It is to be unclean.
+            keeps_evidence: false,
             phases: vec![Phase { name: self.name, class, lanes, length: None }],
         })
     }

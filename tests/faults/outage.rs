@@ -2,7 +2,7 @@
 //! is stored once both answer again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use wiber_tests::load::{Load, Shape as LoadShape};
@@ -24,6 +24,8 @@ const PACE: Duration = Duration::from_millis(100);
 const CALM: Duration = Duration::from_secs(15);
 /// Of a million attempts so many may get no 200.
 const REFUSED_PER_MILLION: usize = 100;
+/// The part of the rate that must have been kept up meanwhile, or the outage was not what it was to be.
+const RATE_KEPT: f64 = 0.95;
 /// The longest outage whose backlog must be stored within [`BACKLOG_STORED`].
 const SHORT_OUTAGE: Duration = Duration::from_secs(60);
 const BACKLOG_STORED: Duration = Duration::from_secs(30);
@@ -40,24 +42,38 @@ pub(crate) async fn run(rate: usize, down: Duration) -> anyhow::Result<Campaign>
     let variant = Variant { own_disk: true, ..Variant::default() };
     let world = World::start(Shape::Single, "outage", &variant, PATIENCE).await?;
     let begun = Instant::now();
-    let acknowledged: Arc<AtomicUsize> = Arc::default();
-    let load = Load::start_counting(&world.stack.client, LoadShape { clients, pace: PACE }, &acknowledged);
+    let load = Load::start_counting(
+        &world.stack.client,
+        LoadShape { clients, pace: PACE, ..LoadShape::default() },
+        &world.acknowledged,
+    );
+    let acknowledged = Arc::clone(&world.acknowledged);
     let counted = move || acknowledged.load(Ordering::Relaxed) as u64;
     let sampler = Sampler::start(begun, world.stack.store.clone(), counted, || NAME.to_owned());
-    let injection = outage(&world, &load, begun, down).await?;
+    let injection = outage(&world, &load, begun, rate, down).await?;
     let mut campaign = Campaign::begin("outage", Shape::Single);
     campaign.injections.push(injection);
     campaign.accept = Percentiles::of_micros(&load.latencies());
-    let log = load.finish().await;
+    let mut log = load.finish().await;
+    log.extend(world.sent_by_rows());
     campaign.judged.push(campaign::judge(&world, "outage", Class::Ordinary, &log, PATIENCE).await);
     campaign.samples = sampler.stop();
     campaign.seconds = begun.elapsed().as_secs_f64();
     campaign.store = campaign::stored(&world).await;
+    if !campaign.is_clean() {
+        wiber_tests::run::keep();
+    }
     world.stop().await;
     Ok(campaign)
 }
 
-async fn outage(world: &World, load: &Load, campaign: Instant, down: Duration) -> anyhow::Result<Injection> {
+async fn outage(
+    world: &World,
+    load: &Load,
+    campaign: Instant,
+    rate: usize,
+    down: Duration,
+) -> anyhow::Result<Injection> {
     tokio::time::sleep(CALM).await;
     let calm = load.acknowledged();
     let begun = campaign.elapsed();
@@ -69,28 +85,33 @@ async fn outage(world: &World, load: &Load, campaign: Instant, down: Duration) -
     }
     let (ok, refused) = (load.acknowledged(), load.refused());
     tokio::time::sleep(down).await;
-    let (ok, refused) = (load.acknowledged() - ok, load.refused() - refused);
+    // What still waits for its answer was not accepted in time.
+    let (ok, refused) = (load.acknowledged() - ok, load.refused() - refused + load.waiting());
     let kafka = futures::future::try_join_all(world.brokers.iter().map(|broker| broker.revive()));
     let mongo = futures::future::try_join_all(world.members.iter().map(|member| member.revive()));
     futures::future::try_join(kafka, mongo).await?;
     let (healed, answering) = (campaign.elapsed(), Instant::now());
     let gathered = world.stack.statistics().await.messages;
     let stored = backlog_stored(world, answering).await;
-    let rate = load.acknowledged();
+    let before = load.acknowledged();
     tokio::time::sleep(CALM).await;
-    let after = (load.acknowledged() - rate) as f64 / CALM.as_secs_f64();
+    let after = (load.acknowledged() - before) as f64 / CALM.as_secs_f64();
+    let meanwhile = ok as f64 / down.as_secs_f64();
     let detail = format!(
         "down for {down:?}; {ok} accepted, {refused} attempts not ({:.4} %), {:.0}/s before, {:.0}/s meanwhile, \
          {after:.0}/s afterwards; a backlog of {gathered} was stored {} after both answered",
         ok as f64 * 100.0 / (ok + refused).max(1) as f64,
         calm as f64 / CALM.as_secs_f64(),
-        ok as f64 / down.as_secs_f64(),
+        meanwhile,
         stored.map_or_else(|| format!("not within {PATIENCE:?}"), |took| format!("{took:.1?}")),
     );
     println!("{detail}");
     let too_many = refused * 1_000_000 > (ok + refused) * REFUSED_PER_MILLION;
     let too_late = stored.is_none_or(|took| down <= SHORT_OUTAGE && took > BACKLOG_STORED);
     let outcome = match (too_many, too_late) {
+        _ if meanwhile < rate as f64 * RATE_KEPT => {
+            Err(Trouble::Broken(format!("fewer than {rate} messages a second were sent: {detail}")))
+        }
         (true, _) => Err(Trouble::Broken(format!("too many sends were not accepted: {detail}"))),
         (_, true) => Err(Trouble::Broken(format!("the backlog took longer than {BACKLOG_STORED:?}: {detail}"))),
         _ => Ok(Done { times: 2, detail }),

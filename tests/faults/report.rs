@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use hdrhistogram::Histogram;
 use wiber_tests::checker;
 
-use crate::injection::{Injection, Trouble};
+use crate::injection::Injection;
 use crate::sampler::Sample;
 use crate::world::Shape;
 
@@ -60,7 +60,8 @@ pub(crate) struct Campaign {
 /// Sums over messages.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Totals {
-    pub(crate) faults: u32,
+    /// Injections of a row, however often it repeated its fault.
+    pub(crate) faults: usize,
     pub(crate) broken_rows: usize,
     pub(crate) not_possible: usize,
     pub(crate) acknowledged: usize,
@@ -90,9 +91,9 @@ impl Campaign {
     /// The last judgement is over all messages; what an earlier one found counts too.
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = Totals {
-            faults: self.injections.iter().map(Injection::times).sum(),
+            faults: self.injections.iter().filter(|injection| injection.was_possible()).count(),
             broken_rows: self.injections.iter().filter(|injection| injection.is_broken()).count(),
-            not_possible: self.injections.iter().filter(|i| matches!(i.outcome, Err(Trouble::Unavailable(_)))).count(),
+            not_possible: self.injections.iter().filter(|injection| !injection.was_possible()).count(),
             ..Totals::default()
         };
         for judged in &self.judged {
@@ -141,7 +142,8 @@ impl Totals {
 
     fn is_clean(&self) -> bool {
         let bad = [self.broken_rows, self.lost, self.doubled, self.misordered, self.unseen, self.unjudged];
-        bad.iter().all(|count| *count == 0)
+        // Where nothing was acknowledged, nothing was shown.
+        bad.iter().all(|count| *count == 0) && self.acknowledged > 0
     }
 }
 
@@ -182,11 +184,17 @@ impl Run {
     }
 
     pub(crate) fn is_clean(&self) -> bool {
-        self.totals().is_clean()
+        self.campaigns.iter().all(Campaign::is_clean)
     }
 
     pub(crate) fn summary(&self) -> String {
-        format!("{}: {}", if self.is_clean() { "clean" } else { "NOT CLEAN" }, self.totals())
+        let totals = self.totals();
+        let word = match (self.is_clean(), totals.not_possible) {
+            (true, 0) => "clean",
+            (true, _) => "clean as far as could be tried here",
+            (false, _) => "NOT CLEAN",
+        };
+        format!("{word}: {totals}")
     }
 
     /// Writes all forms into `folder`.

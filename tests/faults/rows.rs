@@ -8,7 +8,9 @@ mod kafka;
 mod links;
 mod mongo;
 mod outbox;
+mod poison;
 mod rights;
+mod sending;
 mod sockets;
 mod topic;
 
@@ -19,8 +21,12 @@ use futures::future::BoxFuture;
 use rand::Rng as _;
 use rand::rngs::StdRng;
 
+use crate::calm::{Calm, Touches};
 use crate::injection::{Done, Trouble};
 use crate::world::{Shape, World};
+
+/// How much longer than the matrix says something may take on a machine that does much else.
+const SLACK: u32 = 3;
 
 /// What a row works with.
 pub(crate) struct Context {
@@ -28,6 +34,9 @@ pub(crate) struct Context {
     pub(crate) draws: StdRng,
     /// Short holds and few repetitions.
     pub(crate) short: bool,
+    /// What the row touches.
+    pub(crate) own: &'static [Part],
+    pub(crate) touches: Arc<Touches>,
 }
 
 impl Context {
@@ -35,6 +44,11 @@ impl Context {
     fn seconds(&mut self, from: f64, to: f64) -> Duration {
         let seconds = self.draws.random_range(from..=to);
         Duration::from_secs_f64(if self.short { seconds / 3.0 } else { seconds })
+    }
+
+    /// Watches whether others leave these alone.
+    fn calm(&self, parts: &[Part]) -> Calm {
+        Calm::begin(&self.touches, parts, self.own)
     }
 
     /// For how long a fault lasts.
@@ -125,8 +139,8 @@ pub(crate) const ALL: &[Row] = &[
     row!(9, "Kafka's log directories wiped", [Kafka, Mongo], BOTH, LogLoss, true, topic::wiped),
     row!(10, "topic deleted and made anew", [Kafka, Mongo], BOTH, LogLoss, true, topic::recreated),
     row!(11, "Kafka's disk full", [Kafka], SINGLE, LogLoss, false, kafka::disk_full),
-    row!(12, "bytes flipped in a closed segment", [Kafka, Mongo], SINGLE, LogLoss, false, topic::flipped),
-    row!(13, "poison records", [Kafka], BOTH, Ordinary, true, topic::poisoned),
+    row!(12, "bytes flipped in a closed segment", [Bridge, Kafka, Mongo], SINGLE, LogLoss, false, topic::flipped),
+    row!(13, "poison records", [Kafka], BOTH, Ordinary, true, poison::poisoned),
     row!(14, "consumers join and leave every 2 s", [Bridge], BOTH, Ordinary, false, bridge::churns),
     row!(15, "MongoDB slow", [Mongo], BOTH, Ordinary, false, mongo::slow),
     row!(16, "primary steps down or is killed", [Mongo], THREE, Ordinary, false, mongo::loses_primary),

@@ -5,11 +5,14 @@ mod servers;
 mod supervisor;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use wiber_servers::progress::Progress;
 use wiber_servers::tools::{self, Tools};
+use wiber_tests::answer::Answer;
+use wiber_tests::load::{Entry, Outcome};
 use wiber_tests::node::Node;
 use wiber_tests::proxy::Proxy;
 use wiber_tests::stack::{Mongo as MongoAt, Plan, Stack};
@@ -76,6 +79,10 @@ pub(crate) struct World {
     pub(crate) outbox_disk: Result<Disk, String>,
     /// Where the first broker lies.
     pub(crate) kafka_disk: Result<Disk, String>,
+    /// Messages of the load that got a 200.
+    pub(crate) acknowledged: Arc<AtomicUsize>,
+    /// What rows sent themselves and got a 200 for.
+    sent: Mutex<Vec<Entry>>,
     /// How long anything may take to be well again before that counts as not recovering.
     patience: Duration,
     supervisor: Supervisor,
@@ -127,7 +134,20 @@ impl World {
             .setting("WIBER_KAFKA_MIN_INSYNC_REPLICAS", in_sync);
         let stack = Arc::new(plan.start().await);
         let supervisor = Supervisor::start(&stack);
-        let world = Self { shape, stack, brokers, members, tools, outbox_disk, kafka_disk, patience, supervisor };
+        let (acknowledged, sent) = (Arc::default(), Mutex::default());
+        let world = Self {
+            shape,
+            stack,
+            brokers,
+            members,
+            tools,
+            outbox_disk,
+            kafka_disk,
+            acknowledged,
+            sent,
+            patience,
+            supervisor,
+        };
         world.hold(world.bridge(SPARE));
         world.bridge(SPARE).terminate(Duration::from_secs(15)).await;
         world.stack.ready().await;
@@ -174,7 +194,7 @@ impl World {
     /// Waits for a 200; returns after how long, and the message's id.
     pub(crate) async fn accepts(&self) -> Result<(Duration, String), String> {
         let (from, to) = names::pair();
-        self.takes(&from, &to, "a canary").await
+        self.takes(&from, &to, &names::unique("a canary")).await
     }
 
     /// The same for a certain message.
@@ -185,7 +205,9 @@ impl World {
             let call = client.sending(from, to, content).header("idempotency-key", &key);
             let seen = match call.attempt().await {
                 Ok(answer) if answer.status == 200 => {
-                    return Ok((began.elapsed(), wiber_tests::send::id(&answer.json())));
+                    let id = wiber_tests::send::id(&answer.json());
+                    self.log(from, to, content, &id, began);
+                    return Ok((began.elapsed(), id));
                 }
                 Ok(answer) => answer.to_string(),
                 Err(error) => error.to_string(),
@@ -195,6 +217,34 @@ impl World {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// One attempt to send a message; its answer, `None` if there was none.
+    pub(crate) async fn tries(&self) -> Option<u16> {
+        let (from, to) = names::pair();
+        let (content, began) = (names::unique("tried once"), Instant::now());
+        let answer = self.stack.client.unpooled().sending(&from, &to, &content).attempt().await.ok()?;
+        if answer.status == 200 {
+            self.log(&from, &to, &content, &wiber_tests::send::id(&answer.json()), began);
+        }
+        Some(answer.status)
+    }
+
+    /// The judge is to know of what a row sent.
+    pub(crate) fn log(&self, from: &str, to: &str, content: &str, id: &str, started: Instant) {
+        let (from, to, content, outcome) = (from.into(), to.into(), content.into(), Outcome::Ok(id.into()));
+        let entry = Entry { from, to, content, outcome, started, ended: Instant::now() };
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+    }
+
+    /// How many messages of the load got a 200 so far.
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// What rows sent since this was last asked.
+    pub(crate) fn sent_by_rows(&self) -> Vec<Entry> {
+        std::mem::take(&mut self.sent.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits until a message that is sent now is accepted, then stored.
@@ -207,15 +257,27 @@ impl World {
 
     /// Waits until a message has a state.
     pub(crate) async fn reaches(&self, id: &str, state: &str, limit: Duration) -> Result<(), String> {
+        self.is_any_of(id, &[state], limit).await
+    }
+
+    /// Waits until a message is in Kafka, or further.
+    pub(crate) async fn passes(&self, id: &str, limit: Duration) -> Result<(), String> {
+        self.is_any_of(id, &["published", "stored"], limit).await
+    }
+
+    async fn is_any_of(&self, id: &str, states: &[&str], limit: Duration) -> Result<(), String> {
         let began = Instant::now();
         loop {
+            let is_state = |answer: &Answer| {
+                answer.status == 200 && answer.json()["state"].as_str().is_some_and(|state| states.contains(&state))
+            };
             let seen = match self.stack.client.call("GET", &format!("/messages/id/{id}")).attempt().await {
-                Ok(answer) if answer.status == 200 && answer.json()["state"] == state => return Ok(()),
+                Ok(answer) if is_state(&answer) => return Ok(()),
                 Ok(answer) => answer.to_string(),
                 Err(error) => error.to_string(),
             };
             if began.elapsed() > limit {
-                return Err(format!("{id} was not {state} within {limit:?}; last answer: {seen}"));
+                return Err(format!("{id} was not {} within {limit:?}; last answer: {seen}", states.join(" or ")));
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }

@@ -41,7 +41,7 @@ async fn a_frozen_and_a_killed_kafka_lose_nothing() {
 async fn a_kafka_that_loses_its_sessions_is_used_again() {
     let kafka = servers::disturbable_kafka().await;
     let stack = Plan::new("kafka-flaps").kafka(&kafka.bootstrap_servers()).start().await;
-    let load = Load::start(&stack.client, Shape { clients: 4, pace: Duration::from_millis(100) });
+    let load = Load::start(&stack.client, Shape { clients: 4, pace: Duration::from_millis(100), ..Shape::default() });
     let mut draws = names::draws("kafka-flaps");
     for _ in 0..5 {
         load.progress(20).await;

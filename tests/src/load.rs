@@ -53,20 +53,28 @@ pub struct Shape {
     pub clients: usize,
     /// Pause of a client between two messages.
     pub pace: Duration,
+    /// Clients that do not behave: a refused message is given up now and then, and one that got a 200 is sent again.
+    pub fickle: bool,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { clients: 8, pace: Duration::from_millis(15) }
+        Self { clients: 8, pace: Duration::from_millis(15), fickle: false }
     }
 }
 
-/// Running clients. Each retries its message under the same idempotency key until it gets a 200.
+/// How often a fickle client gives up a message that was refused.
+const GIVES_UP: f64 = 0.2;
+/// How often it sends again what got a 200.
+const REPEATS: f64 = 0.05;
+
+/// Running clients. Each retries its message under the same idempotency key until it gets a 200, unless it is fickle.
 #[derive(Debug)]
 pub struct Load {
     stop: Arc<AtomicBool>,
     acknowledged: Arc<AtomicUsize>,
     refused: Arc<AtomicUsize>,
+    waiting: Arc<AtomicUsize>,
     latencies: Arc<Mutex<Histogram<u64>>>,
     clients: JoinSet<Vec<Entry>>,
 }
@@ -83,7 +91,7 @@ impl Load {
     pub fn start_counting(client: &Client, shape: Shape, acknowledged: &Arc<AtomicUsize>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::clone(acknowledged);
-        let refused = Arc::new(AtomicUsize::new(0));
+        let (refused, waiting) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let latencies = Arc::new(Mutex::new(Histogram::new(3).expect("three digits can be had")));
         let mut clients = JoinSet::new();
         let mut pair = names::pair();
@@ -101,11 +109,13 @@ impl Load {
                 stop: Arc::clone(&stop),
                 acknowledged: Arc::clone(&acknowledged),
                 refused: Arc::clone(&refused),
+                waiting: Arc::clone(&waiting),
                 latencies: Arc::clone(&latencies),
+                fickle: shape.fickle,
             };
             clients.spawn(sender.run(shape.pace));
         }
-        Self { stop, acknowledged, refused, latencies, clients }
+        Self { stop, acknowledged, refused, waiting, latencies, clients }
     }
 
     /// How many messages got a 200 so far, with whatever stood on the counter before.
@@ -118,6 +128,12 @@ impl Load {
     #[must_use]
     pub fn refused(&self) -> usize {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// How many attempts wait for their answer now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// How long the attempts took that got a 200, microseconds.
@@ -158,7 +174,9 @@ struct Sender {
     stop: Arc<AtomicBool>,
     acknowledged: Arc<AtomicUsize>,
     refused: Arc<AtomicUsize>,
+    waiting: Arc<AtomicUsize>,
     latencies: Arc<Mutex<Histogram<u64>>>,
+    fickle: bool,
 }
 
 impl Sender {
@@ -168,13 +186,13 @@ impl Sender {
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !self.stop.load(Ordering::Relaxed) {
             clock.tick().await;
-            log.push(self.message().await);
+            log.extend(self.message().await);
         }
         log
     }
 
-    /// One message, tried until its outcome is known.
-    async fn message(&mut self) -> Entry {
+    /// One message, tried until its outcome is known; a second entry where a repeat was answered with another id.
+    async fn message(&mut self) -> Vec<Entry> {
         let content = names::unique(&"x".repeat(self.draws.random_range(1..200)));
         let key = names::unique("key");
         let started = Instant::now();
@@ -187,19 +205,32 @@ impl Sender {
                 break;
             }
             self.refused.fetch_add(1, Ordering::Relaxed);
+            if self.fickle && outcome == Outcome::Fail && self.draws.random_bool(GIVES_UP) {
+                break;
+            }
             if self.stop.load(Ordering::Relaxed) && stopped_at.get_or_insert_with(Instant::now).elapsed() > LAST_TRY {
                 break;
             }
             tokio::time::sleep(RETRY_PAUSE).await;
         }
         let (from, to) = (self.from.clone(), self.to.clone());
-        Entry { from, to, content, outcome, started, ended: Instant::now() }
+        let entry = Entry { from, to, content, outcome, started, ended: Instant::now() };
+        let mut entries = vec![entry];
+        if self.fickle && matches!(entries[0].outcome, Outcome::Ok(_)) && self.draws.random_bool(REPEATS) {
+            let again = self.attempt(&entries[0].content, &key).await;
+            if matches!(again, Outcome::Ok(_)) && again != entries[0].outcome {
+                entries.push(Entry { outcome: again, ..entries[0].clone() });
+            }
+        }
+        entries
     }
 
     async fn attempt(&self, content: &str, key: &str) -> Outcome {
         let call = self.client.sending(&self.from, &self.to, content).header("idempotency-key", key);
         let began = Instant::now();
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         let answered = call.attempt().await;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
         if answered.as_ref().is_ok_and(|answer| answer.status == 200) {
             let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
             // A resizing histogram takes any value.

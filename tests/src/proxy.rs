@@ -42,6 +42,8 @@ pub enum Flow {
 #[derive(Debug, Clone, Copy)]
 struct Link {
     cut: bool,
+    /// How often it was cut: what a connection held then never arrives, however soon the link is healed.
+    cuts: u64,
     /// From clients to the target.
     forth: Flow,
     /// From the target to clients.
@@ -79,7 +81,7 @@ impl Proxy {
     pub async fn start_at(port: u16, target: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.expect("the reserved port is free");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let (link, seen) = watch::channel(Link { cut: false, forth: Flow::Open, back: Flow::Open, target });
+        let (link, seen) = watch::channel(Link { cut: false, cuts: 0, forth: Flow::Open, back: Flow::Open, target });
         Self { address, link, task: tokio::spawn(accept(listener, seen)) }
     }
 
@@ -91,7 +93,7 @@ impl Proxy {
 
     /// Closes every connection and each new one at once.
     pub fn cut(&self) {
-        self.link.send_modify(|link| link.cut = true);
+        self.link.send_modify(|link| (link.cut, link.cuts) = (true, link.cuts + 1));
     }
 
     /// Keeps connections and passes nothing on: to both sides the other hangs.
@@ -138,8 +140,10 @@ async fn accept(listener: TcpListener, link: watch::Receiver<Link>) {
 
 /// One connection, until either side or the link ends it; its sockets close when this returns.
 async fn carry(near: TcpStream, mut link: watch::Receiver<Link>) {
-    let Ok(seen) = link.wait_for(|link| link.cut || !link.is_held()).await.map(|link| *link) else { return };
-    if seen.cut {
+    let cuts = link.borrow().cuts;
+    let is_cut = move |link: &Link| link.cut || link.cuts != cuts;
+    let Ok(seen) = link.wait_for(|link| is_cut(link) || !link.is_held()).await.map(|link| *link) else { return };
+    if is_cut(&seen) {
         return;
     }
     let Ok(far) = TcpStream::connect(seen.target).await else { return };
@@ -147,10 +151,13 @@ async fn carry(near: TcpStream, mut link: watch::Receiver<Link>) {
     let _ = far.set_nodelay(true);
     let (near_reader, near_writer) = near.into_split();
     let (far_reader, far_writer) = far.into_split();
+    let (forth, back) = (link.clone(), link.clone());
     tokio::select! {
-        () = pump(near_reader, far_writer, link.clone(), |link| link.forth) => {}
-        () = pump(far_reader, near_writer, link.clone(), |link| link.back) => {}
-        _ = link.wait_for(|link| link.cut) => {}
+        // Before anything that was held is passed on.
+        biased;
+        _ = link.wait_for(is_cut) => {}
+        () = pump(near_reader, far_writer, forth, |link| link.forth) => {}
+        () = pump(far_reader, near_writer, back, |link| link.back) => {}
     }
 }
 
@@ -242,6 +249,23 @@ mod tests {
 
         proxy.cut();
         assert!(!matches!(stream.read(&mut byte).await, Ok(1..)), "a cut link is closed");
+    }
+
+    #[tokio::test]
+    async fn what_was_held_when_a_link_was_cut_never_arrives() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::start(listener.local_addr().unwrap()).await;
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        stream.write_all(b"a").await.unwrap();
+        let (mut far, _) = listener.accept().await.unwrap();
+        let mut byte = [0_u8];
+        far.read_exact(&mut byte).await.unwrap();
+        proxy.pause();
+        stream.write_all(b"b").await.unwrap();
+        stream.shutdown().await.unwrap();
+        proxy.cut();
+        proxy.heal();
+        assert!(!matches!(far.read(&mut byte).await, Ok(1..)));
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
+use crate::calm::Touches;
 use crate::injection::Injection;
 use crate::rows::{Context, Part, Row};
 use crate::world::World;
@@ -21,6 +22,7 @@ const PARTS: [Part; 4] = [Part::Host, Part::Bridge, Part::Kafka, Part::Mongo];
 pub(super) struct Shared {
     begun: Instant,
     parts: [tokio::sync::Mutex<()>; 4],
+    touches: Arc<Touches>,
     active: AtomicUsize,
     started: AtomicUsize,
     doing: Mutex<Vec<&'static str>>,
@@ -29,7 +31,8 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(begun: Instant) -> Self {
         let parts = [const { tokio::sync::Mutex::const_new(()) }; 4];
-        Self { begun, parts, active: AtomicUsize::new(0), started: AtomicUsize::new(0), doing: Mutex::default() }
+        let (active, started) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { begun, parts, touches: Arc::default(), active, started, doing: Mutex::default() }
     }
 
     /// What is being done, for the line of progress.
@@ -69,6 +72,8 @@ impl Lane {
                     world: Arc::clone(&world),
                     draws: StdRng::seed_from_u64(draws.random()),
                     short: self.short,
+                    own: row.parts,
+                    touches: Arc::clone(&shared.touches),
                 };
                 injections.push(self.inject(row, context, &world, &shared).await);
             }
@@ -86,6 +91,7 @@ impl Lane {
                 held.push(lock.lock().await);
             }
         }
+        shared.touches.change(row.parts);
         let begun = shared.begun.elapsed();
         shared.doing(|doing| doing.push(row.name));
         let beside = shared.active.fetch_add(1, Ordering::Relaxed);
@@ -110,6 +116,7 @@ impl Lane {
         let recovery = world.recovers().await;
         let overlapped = beside > 0 || shared.started.load(Ordering::Relaxed) != started;
         shared.active.fetch_sub(1, Ordering::Relaxed);
+        shared.touches.change(row.parts);
         shared.doing(|doing| {
             if let Some(index) = doing.iter().position(|name| *name == row.name) {
                 doing.remove(index);

@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) patience: Duration,
     /// How long draining and reading back may take.
     pub(crate) check_max: Duration,
+    /// Whether a campaign that is not clean is kept for a person to look at.
+    pub(crate) keeps_evidence: bool,
     pub(crate) phases: Vec<Phase>,
 }
 
@@ -87,6 +89,7 @@ pub(crate) fn plan(args: &Args, seed: u64) -> anyhow::Result<Vec<Plan>> {
             variant: Variant::default(),
             patience: PATIENCE,
             check_max: CHECK_MAX,
+            keeps_evidence: true,
             phases,
         });
     }

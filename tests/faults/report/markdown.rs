@@ -70,13 +70,14 @@ fn rows(out: &mut String, run: &Run) -> std::fmt::Result {
         "Recovery is the time from the healing of a fault to the first 200, and to a message stored that was sent after \
          it: the slowest of the faults that no other overlapped, and in brackets of all.\n"
     )?;
-    writeln!(out, "| row | fault | times | accepted again s | stored again s | broken |")?;
-    writeln!(out, "|--:|---|--:|--:|--:|--:|")?;
+    writeln!(out, "| row | fault | injected | repetitions | accepted again s | stored again s | broken |")?;
+    writeln!(out, "|--:|---|--:|--:|--:|--:|--:|")?;
     let mut by_row: BTreeMap<u8, Vec<&Injection>> = BTreeMap::new();
     for injection in run.campaigns.iter().flat_map(|campaign| &campaign.injections) {
         by_row.entry(injection.row).or_default().push(injection);
     }
     for (row, injections) in by_row {
+        let injected = injections.iter().filter(|injection| injection.was_possible()).count();
         let times: u32 = injections.iter().map(|injection| injection.times()).sum();
         let broken = injections.iter().filter(|injection| injection.is_broken()).count();
         let slowest = |alone: bool, of: fn(&crate::injection::Recovery) -> f64| {
@@ -88,7 +89,7 @@ fn rows(out: &mut String, run: &Run) -> std::fmt::Result {
         let stored = |r: &crate::injection::Recovery| r.stored.as_secs_f64();
         writeln!(
             out,
-            "| {row} | {} | {times} | {} ({}) | {} ({}) | {broken} |",
+            "| {row} | {} | {injected} | {times} | {} ({}) | {} ({}) | {broken} |",
             injections[0].name,
             slowest(true, accepted),
             slowest(false, accepted),

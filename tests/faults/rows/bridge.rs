@@ -5,9 +5,12 @@ use std::time::Duration;
 use rand::Rng as _;
 use wiber_tests::proxy::Proxy;
 
-use super::Context;
+use super::{Context, Part};
 use crate::injection::{Done, Trouble};
-use crate::world::SPARE;
+use crate::world::{SPARE, World};
+
+/// Fewer rounds say nothing about a rate.
+const ROUNDS_JUDGED: u32 = 4;
 
 /// The relay's marks do not arrive, then it dies: its rows are in Kafka and not known to be.
 pub(super) async fn dies_before_marks(mut context: Context) -> Result<Done, Trouble> {
@@ -18,6 +21,8 @@ pub(super) async fn dies_before_marks(mut context: Context) -> Result<Done, Trou
     for bridge in world.working_bridges() {
         bridge.kill().await;
     }
+    // What was held dies with the bridges.
+    world.stack.outbox_link.cut();
     world.stack.outbox_link.heal();
     Ok(Done::once(format!("marks held for {held} ms, then both bridges killed")))
 }
@@ -31,7 +36,9 @@ pub(super) async fn dies_before_commits(mut context: Context) -> Result<Done, Tr
     for bridge in world.working_bridges() {
         bridge.kill().await;
     }
-    world.brokers.iter().map(|broker| &broker.link).for_each(Proxy::heal);
+    let links = || world.brokers.iter().map(|broker| &broker.link);
+    links().for_each(Proxy::cut);
+    links().for_each(Proxy::heal);
     Ok(Done::once(format!("commits held for {held} ms, then both bridges killed")))
 }
 
@@ -63,9 +70,11 @@ pub(super) async fn sleeps(mut context: Context) -> Result<Done, Trouble> {
     Ok(Done::once(format!("bridge {index} slept {slept:.1?}")))
 }
 
-/// Consumers that join and leave all the time.
+/// Consumers that join and leave all the time; at least half of what comes is stored meanwhile.
 pub(super) async fn churns(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
+    let others = context.calm(&[Part::Host, Part::Kafka, Part::Mongo]);
+    let (sent, stored) = progress(&world).await?;
     let rounds = if context.short { 2 } else { context.draws.random_range(3..8) };
     for _ in 0..rounds {
         world.release(world.bridge(SPARE));
@@ -78,5 +87,19 @@ pub(super) async fn churns(mut context: Context) -> Result<Done, Trouble> {
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
-    Ok(Done { times: rounds, detail: format!("{rounds} times in and out") })
+    let (sent, stored) = (world.acknowledged() - sent, progress(&world).await?.1.saturating_sub(stored));
+    if others.lasted() && rounds >= ROUNDS_JUDGED && stored * 2 < sent {
+        return Err(format!("{stored} messages were stored while {sent} were accepted").into());
+    }
+    Ok(Done {
+        times: rounds,
+        detail: format!("{rounds} times in and out; {sent} accepted and {stored} stored meanwhile"),
+    })
+}
+
+/// How many messages are accepted and stored so far.
+async fn progress(world: &World) -> Result<(usize, usize), String> {
+    let count = world.stack.store.collection("messages").estimated_document_count().await;
+    let count = count.map_err(|error| error.to_string())?;
+    Ok((world.acknowledged(), usize::try_from(count).unwrap_or(usize::MAX)))
 }

@@ -1,12 +1,18 @@
 //! The links between the processes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::Rng as _;
 use wiber_tests::proxy::{Flow, Proxy};
 
 use super::Context;
 use crate::injection::{Done, Trouble};
+
+/// A bridge that cannot reach anybody uses no more of a core.
+const BUSY_MAX: f64 = 0.2;
+/// The working bridges.
+const WORKING: f64 = 2.0;
+const SETTLED: Duration = Duration::from_secs(1);
 
 fn choose(context: &mut Context) -> usize {
     // In a cluster MongoDB's links are also the members' own.
@@ -38,9 +44,30 @@ pub(super) async fn cut(mut context: Context) -> Result<Done, Trouble> {
             return Ok(Done::once(format!("{name}: flapping for {rounds} s")));
         }
     };
+    // What is under way ends first.
+    tokio::time::sleep(SETTLED).await;
+    let (began, before) = (Instant::now(), cpu_seconds(&context));
     let held = context.hold(4.0, 15.0).await;
+    let busy = (cpu_seconds(&context) - before) / began.elapsed().as_secs_f64();
     each(&context, link, Proxy::heal);
-    Ok(Done::once(format!("{name}: {how} for {held:.1?}")))
+    // With the others there is work to do.
+    let idles = name == "bridge to outbox" || name == "bridge to Kafka";
+    if idles && held > SETTLED * 2 && busy > BUSY_MAX * WORKING {
+        return Err(format!("{name}: {how} for {held:.1?}; meanwhile the bridges used {busy:.2} of a core").into());
+    }
+    Ok(Done::once(format!("{name}: {how} for {held:.1?}; the bridges used {busy:.2} of a core")))
+}
+
+/// Processor time that the working bridges have used.
+fn cpu_seconds(context: &Context) -> f64 {
+    // In /proc/<pid>/stat, after the name in brackets: the 12th and 13th field, in hundredths of a second.
+    let used = |pid: u32| -> Option<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let (user, system): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        Some((user + system) / 100.0)
+    };
+    context.world.working_bridges().filter_map(|bridge| used(bridge.pid())).sum()
 }
 
 pub(super) async fn slow(mut context: Context) -> Result<Done, Trouble> {

@@ -1,14 +1,18 @@
 //! MongoDB's processes, and writes that fail.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mongodb::bson::{Bson, Document, doc};
 use rand::Rng as _;
 use wiber_tests::names;
 
-use super::Context;
+use super::sending::hold_sending;
+use super::{Context, Part, SLACK};
 use crate::injection::{Done, Trouble};
 use crate::world::World;
+
+/// Within this time a new primary stores.
+const STORED_GAP: Duration = Duration::from_secs(15);
 
 /// Sets a fail point on every member, past the links.
 pub(super) async fn fail_point(world: &World, mode: Bson, data: Document) -> Result<(), String> {
@@ -68,7 +72,7 @@ pub(super) async fn down(mut context: Context) -> Result<Done, Trouble> {
         member.mongo.kill().await;
     }
     let (_, id) = world.accepts().await?;
-    let held = context.hold(6.0, 30.0).await;
+    let sent = hold_sending(&mut context, 6.0, 30.0).await;
     let (one, other) = names::pair();
     let read = world.stack.client.call("GET", &wiber_tests::send::path(&one, &other)).attempt().await;
     let published = world.reaches(&id, "published", Duration::from_secs(30)).await;
@@ -80,7 +84,8 @@ pub(super) async fn down(mut context: Context) -> Result<Done, Trouble> {
         Err(error) => return Err(format!("a read while MongoDB was down: {error}").into()),
     }
     published?;
-    Ok(Done::once(format!("down for {held:.1?}; reads 503, a message published meanwhile")))
+    let (held, slowest) = sent?;
+    Ok(Done::once(format!("down for {held:.1?}; reads 503, a message published, slowest accept {slowest:.1?}")))
 }
 
 /// Which member is the primary.
@@ -109,13 +114,27 @@ pub(super) async fn loses_primary(mut context: Context) -> Result<Done, Trouble>
         let step_down = doc! { "replSetStepDown": 20, "force": true };
         // The answer may be lost with the connection.
         let _ = client.database("admin").run_command(step_down).await;
-        context.hold(3.0, 6.0).await;
-        return Ok(Done::once(format!("member {} stepped down", index + 1)));
+        let gap = stores_again(&context).await?;
+        return Ok(Done::once(format!("member {} stepped down; stored again after {gap:.1?}", index + 1)));
     }
     member.mongo.kill().await;
+    let gap = stores_again(&context).await;
     let held = context.hold(5.0, 20.0).await;
     member.revive().await.map_err(|error| error.to_string())?;
-    Ok(Done::once(format!("member {} was killed and started again after {held:.1?}", index + 1)))
+    let (member, gap) = (index + 1, gap?);
+    Ok(Done::once(format!("member {member} was killed, started again {held:.1?} later; stored after {gap:.1?}")))
+}
+
+/// After how long a message is stored that is sent now.
+async fn stores_again(context: &Context) -> Result<Duration, String> {
+    let others = context.calm(&[Part::Host, Part::Bridge, Part::Kafka]);
+    let began = Instant::now();
+    let (_, id) = context.world.accepts().await?;
+    let stored = context.world.reaches(&id, "stored", STORED_GAP * SLACK).await;
+    if others.lasted() {
+        stored?;
+    }
+    Ok(began.elapsed())
 }
 
 /// A minority (a secondary or the primary) cut off from the others and the bridges, or two of three asleep.

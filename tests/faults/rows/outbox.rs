@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::Rng as _;
-use wiber_tests::client::Client;
 use wiber_tests::names;
 
 use super::Context;
+use super::sending::Sends;
 use crate::injection::{Done, Trouble};
 use crate::tracer::Tracer;
 
@@ -17,13 +17,18 @@ pub(super) async fn disk_full(mut context: Context) -> Result<Done, Trouble> {
     let disk = world.outbox_disk.as_ref().map_err(|why| Trouble::Unavailable(why.clone()))?;
     let pid = world.host().pid();
     disk.fill()?;
-    let held = context.hold(2.0, 8.0).await;
+    let held = context.seconds(2.0, 8.0);
+    let sends = Sends::during(&context, held).await;
     disk.clear();
     world.accepts().await?;
     if world.host().pid() != pid {
         return Err(format!("the host did not live through a full disk:\n{}", world.host().log_tail()).into());
     }
-    Ok(Done::once(format!("full for {held:.1?}")))
+    if let Some(other) = sends.answers.iter().find(|answer| !matches!(answer, Some(200 | 503))) {
+        return Err(format!("a send to a full disk was neither taken nor refused: {other:?}").into());
+    }
+    let refused = sends.answers.iter().filter(|answer| **answer == Some(503)).count();
+    Ok(Done::once(format!("full for {held:.1?}; {refused} of {} sends refused", sends.answers.len())))
 }
 
 pub(super) async fn fsync(mut context: Context) -> Result<Done, Trouble> {
@@ -40,7 +45,7 @@ async fn late(mut context: Context) -> Result<Done, Trouble> {
     let mut soonest = None;
     while began.elapsed() < held {
         let sent = Instant::now();
-        if is_taken(&world.stack.client).await {
+        if world.tries().await == Some(200) {
             soonest = soonest.min(Some(sent.elapsed())).or(Some(sent.elapsed()));
         }
     }
@@ -57,13 +62,12 @@ async fn failing(mut context: Context) -> Result<Done, Trouble> {
     let (pid, log) = (world.host().pid(), world.folder().join("strace.log"));
     let nth = context.draws.random_range(1..6);
     let tracer = Tracer::attach(pid, &format!("error=EIO:when={nth}+"), &log).await?;
-    let client = world.stack.client.clone();
     let began = Instant::now();
     let mut answers = Vec::new();
     // Until the process has ended by itself, which it must.
     while world.host().pid() == pid && world.host().ended().is_none() && began.elapsed() < Duration::from_secs(20) {
         let started = unix_seconds();
-        if is_taken(&client).await && world.host().pid() == pid {
+        if world.tries().await == Some(200) && world.host().pid() == pid {
             answers.push(started);
         }
     }
@@ -88,6 +92,8 @@ const FRAME: u64 = 24 + 4096;
 /// send is taken all the same, the damage was in what is in the database already, and the judge sees whether that is true.
 pub(super) async fn damaged(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
+    // So that there is something in the log.
+    world.accepts().await?;
     world.hold(world.host());
     world.host().kill().await;
     let outbox = world.outbox_disk.as_ref().map_or_else(|_| world.folder(), |disk| disk.folder().to_owned());
@@ -95,8 +101,7 @@ pub(super) async fn damaged(mut context: Context) -> Result<Done, Trouble> {
     let whole = fs::read(&log).map_err(|error| format!("{}: {error}", log.display()))?;
     let length = LOG_HEADER + FRAME;
     if (whole.len() as u64) < length {
-        world.release(world.host());
-        return Ok(Done::once("the log was empty: nothing to damage"));
+        return Err(format!("{} is empty though a message was just accepted", log.display()).into());
     }
     // In the first frame, on which all others rest.
     let place = context.draws.random_range(LOG_HEADER..length);
@@ -111,9 +116,9 @@ pub(super) async fn damaged(mut context: Context) -> Result<Done, Trouble> {
     }
     world.release(world.host());
     let (from, to) = names::pair();
-    let began = Instant::now();
+    let (content, began) = (names::unique("is it whole?"), Instant::now());
     let answer = loop {
-        match world.stack.client.sending(&from, &to, "is it whole?").attempt().await {
+        match world.stack.client.unpooled().sending(&from, &to, &content).attempt().await {
             Ok(answer) => break answer,
             Err(_) if began.elapsed() < Duration::from_secs(30) => tokio::time::sleep(Duration::from_millis(20)).await,
             Err(error) => return Err(format!("no answer for 30 s after the damage: {error}").into()),
@@ -121,7 +126,10 @@ pub(super) async fn damaged(mut context: Context) -> Result<Done, Trouble> {
     };
     let what = format!("{} byte {place} of the log", if flips { "flipped" } else { "cut at" });
     match answer.status {
-        200 => Ok(Done::once(format!("{what}, which was in the database already"))),
+        200 => {
+            world.log(&from, &to, &content, &wiber_tests::send::id(&answer.json()), began);
+            Ok(Done::once(format!("{what}, which was in the database already")))
+        }
         503 if answer.to_string().contains("damaged") => {
             context.hold(1.0, 4.0).await;
             fs::write(&log, whole).map_err(|error| error.to_string())?;
@@ -129,11 +137,6 @@ pub(super) async fn damaged(mut context: Context) -> Result<Done, Trouble> {
         }
         _ => Err(format!("{what}: {answer}").into()),
     }
-}
-
-async fn is_taken(client: &Client) -> bool {
-    let (from, to) = names::pair();
-    client.sending(&from, &to, "is it on disk?").attempt().await.is_ok_and(|answer| answer.status == 200)
 }
 
 fn unix_seconds() -> f64 {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use mongodb::bson::doc;
 use rand::Rng as _;
+use wiber_tests::answer::Answer;
 use wiber_tests::proxy::Proxy;
 
 use super::{Context, mongo};
@@ -55,7 +56,7 @@ async fn listed(context: &mut Context, principal: &str, resource: &[&str]) -> Re
     let allowed = ["--allow-principal", principal];
     let watch = Watch::begin(&world).await;
     tool(&world, ACLS, &[&["--add"], &allowed, resource]).await?;
-    let alarm = watch.alarm(&world).await;
+    let alarm = watch.alarm(&world, "kafka").await;
     context.hold(4.0, 12.0).await;
     tool(&world, ACLS, &[&["--remove", "--force"], &allowed, resource]).await?;
     alarm
@@ -71,7 +72,7 @@ async fn password_expired(context: &mut Context) -> Result<String, String> {
     links().for_each(Proxy::cut);
     context.hold(1.0, 2.0).await;
     links().for_each(Proxy::heal);
-    let alarm = watch.alarm(&world).await;
+    let alarm = watch.alarm(&world, "kafka").await;
     context.hold(4.0, 12.0).await;
     let password = format!("SCRAM-SHA-256=[password={PASSWORD}]");
     tool(&world, CONFIGS, &[&user, &["--add-config", &password]]).await?;
@@ -85,7 +86,7 @@ async fn mongo_refuses(context: &mut Context) -> Result<String, String> {
     let watch = Watch::begin(&world).await;
     let data = doc! { "failCommands": ["insert", "find", "aggregate", "update", "ping"], "errorCode": code };
     mongo::fail_point(&world, "alwaysOn".into(), data).await?;
-    let alarm = watch.alarm(&world).await;
+    let alarm = watch.alarm(&world, "mongodb").await;
     context.hold(4.0, 12.0).await;
     mongo::no_fail_point(&world).await?;
     alarm
@@ -101,12 +102,13 @@ impl Watch {
         Self { before: notes(world).await }
     }
 
-    /// Waits until readiness is 503 or has a new note; what that was, and after how long.
-    async fn alarm(&self, world: &World) -> Result<String, String> {
+    /// Waits until readiness calls the dependency disconnected or has a new note; what that was, and after how long.
+    async fn alarm(&self, world: &World, dependency: &str) -> Result<String, String> {
         let began = Instant::now();
         while began.elapsed() < ALARM_MAX {
             let answer = world.stack.client.call("GET", "/health/readiness").attempt().await;
-            let not_ready = answer.ok().filter(|answer| answer.status == 503).map(|answer| answer.to_string());
+            let said = |answer: &Answer| answer.status == 503 && answer.json()[dependency] == "disconnected";
+            let not_ready = answer.ok().filter(said).map(|answer| answer.to_string());
             let noted = notes(world).await.into_iter().find(|note| !self.before.contains(note));
             if let Some(said) = noted.or(not_ready) {
                 return Ok(format!("said after {:.1?}: {said}", began.elapsed()));

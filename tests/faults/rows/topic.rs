@@ -1,21 +1,24 @@
-//! Kafka's log: wiped, made anew, damaged, poisoned.
+//! Kafka's log: wiped, made anew, damaged.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use mongodb::bson::{Document, doc};
 use rand::Rng as _;
 use tokio::task::JoinSet;
 use wiber_model::Conversation;
-use wiber_model::record::{PARTITIONS, TYPE, header};
-use wiber_tests::kafka::{self, Copies, Record};
+use wiber_model::record::PARTITIONS;
+use wiber_tests::kafka::{self, Copies};
 use wiber_tests::names;
 
-use super::Context;
+use super::{Context, Part, SLACK};
 use crate::injection::{Done, Trouble};
-use crate::world::Shape;
+use crate::world::{Shape, World};
 
+/// Within this time it must be noticed that a partition has lost records, or stands still.
+const NOTICED: Duration = Duration::from_secs(60);
 /// How often a segment's worth of messages is sent until one is closed.
 const FILLINGS_MAX: usize = 10;
 
@@ -52,29 +55,69 @@ pub(super) async fn recreated(mut context: Context) -> Result<Done, Trouble> {
     });
     recreating.await.map_err(|error| error.to_string())?;
     context.hold(0.0, 2.0).await;
+    let (bridge, since) = (context.calm(&[Part::Bridge]), unix_ms());
     world.members.iter().for_each(|member| member.link.heal());
-    Ok(Done::once("with messages published and not stored"))
+    let noticed = gap(&world, doc! { "reason": "recreated", "epoch": { "$gte": since } }).await;
+    if bridge.lasted() {
+        noticed?;
+    }
+    Ok(Done::once("with messages published and not stored; noticed"))
 }
 
-/// The consumer is behind, and a byte of what it has to read next is another one.
+/// Waits until a bridge has recorded that records are missing.
+async fn gap(world: &World, mut which: Document) -> Result<Duration, String> {
+    which.insert("topic", &world.stack.topic);
+    let (began, meta) = (Instant::now(), world.stack.store.collection("meta"));
+    loop {
+        let found = meta.find_one(which.clone()).await;
+        if matches!(found, Ok(Some(_))) {
+            return Ok(began.elapsed());
+        }
+        if began.elapsed() > NOTICED * SLACK {
+            return Err(format!(
+                "no bridge noticed for {:?} that records are missing ({which}): {found:?}",
+                began.elapsed()
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn unix_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The consumer is behind, and a byte of what it has to read next is another one. The bridges are started again after
+/// that, since they may have fetched it before.
 pub(super) async fn flipped(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     world.members.iter().for_each(|member| member.link.cut());
     let (one, other) = names::pair();
     let partition = wiber_model::partition_of(Conversation::of(&one, &other).as_str().as_bytes());
     let folder = world.brokers[0].kafka.data().join(format!("{}-{partition}", world.stack.topic));
-    let mut flipped = Err("no segment was closed".to_owned());
+    let before = segments(&folder)?;
+    let mut flipped = Err("no segment was filled and closed".to_owned());
     for _ in 0..FILLINGS_MAX {
         fill(&mut context, &one, &other).await?;
         let (_, last) = world.accepts().await?;
         world.reaches(&last, "published", Duration::from_secs(60)).await?;
-        if let Some(closed) = last_closed(&folder)? {
-            flipped = flip(&closed);
+        // One that was begun since then, so that nothing in it has been read.
+        let mut new = segments(&folder)?;
+        new.retain(|segment| !before.contains(segment));
+        if new.len() > 1 {
+            flipped = flip(&new[0]);
             break;
         }
     }
+    for bridge in world.working_bridges() {
+        bridge.kill().await;
+    }
+    let since = unix_ms();
     world.members.iter().for_each(|member| member.link.heal());
-    Ok(Done::once(flipped?))
+    let flipped = flipped?;
+    let noticed = gap(&world, doc! { "partition": partition, "epoch": { "$gte": since } }).await?;
+    Ok(Done::once(format!("{flipped}; noticed after {noticed:.1?}")))
 }
 
 /// Messages of a megabyte and a half; incompressible, so that segments of one megabyte fill up and are closed.
@@ -97,14 +140,13 @@ async fn fill(context: &mut Context, one: &str, other: &str) -> Result<(), Strin
     Ok(())
 }
 
-/// The newest segment of a partition that is no longer written to.
-fn last_closed(folder: &Path) -> Result<Option<PathBuf>, String> {
+/// The segments of a partition, oldest first; the last is written to.
+fn segments(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let segments = entries.flatten().map(|entry| entry.path());
     let mut segments: Vec<PathBuf> = segments.filter(|path| path.extension().is_some_and(|e| e == "log")).collect();
     segments.sort();
-    segments.pop();
-    Ok(segments.pop())
+    Ok(segments)
 }
 
 /// Flips a byte in the middle of a segment.
@@ -118,35 +160,4 @@ fn flip(segment: &Path) -> Result<String, String> {
     file.seek(SeekFrom::Start(middle)).and_then(|_| file.write_all(&byte)).map_err(text)?;
     let name = segment.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(format!("byte {middle} of {name}"))
-}
-
-/// What can never be stored is dead-lettered, and all others flow.
-pub(super) async fn poisoned(mut context: Context) -> Result<Done, Trouble> {
-    let world = context.world.clone();
-    let before = world.stack.store.dead_letters().await.len();
-    let count = context.draws.random_range(3..12);
-    for _ in 0..count {
-        let value = match context.draws.random_range(0..4) {
-            0 => Some(b"not json".to_vec()),
-            1 => Some(b"{}".to_vec()),
-            2 => Some(vec![b' '; 300_000]),
-            _ => None,
-        };
-        let typed = context.draws.random_bool(0.7);
-        let headers = typed.then(|| (header::TYPE.to_owned(), TYPE.to_owned())).into_iter().collect();
-        let partition = context.draws.random_range(0..PARTITIONS);
-        let record = Record { partition, offset: 0, key: Some(b"[\"a\",\"b\"]".to_vec()), value, headers };
-        kafka::produce(&world.stack.kafka, &world.stack.topic, &record).await;
-    }
-    let began = std::time::Instant::now();
-    loop {
-        let found = world.stack.store.dead_letters().await.len() - before;
-        if found >= count {
-            return Ok(Done { times: u32::try_from(count).unwrap_or(1), detail: format!("{count} records") });
-        }
-        if began.elapsed() > Duration::from_secs(120) {
-            return Err(format!("{found} of {count} poison records were dead-lettered in two minutes").into());
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
