@@ -89,7 +89,8 @@ fn unix_ms() -> i64 {
 }
 
 /// The consumer is behind, and a byte of what it has to read next is another one. The bridges are started again after
-/// that, since they may have fetched it before.
+/// that, since they may have fetched it before. At its end the broker is restarted in order, which flushes the segment: one
+/// that was never flushed is checked again after a crash, and a lone broker then throws all away that follows the damage.
 pub(super) async fn flipped(mut context: Context) -> Result<Done, Trouble> {
     let world = context.world.clone();
     world.members.iter().for_each(|member| member.link.cut());
@@ -117,6 +118,8 @@ pub(super) async fn flipped(mut context: Context) -> Result<Done, Trouble> {
     world.members.iter().for_each(|member| member.link.heal());
     let flipped = flipped?;
     let noticed = gap(&world, doc! { "partition": partition, "epoch": { "$gte": since } }).await?;
+    world.brokers[0].kafka.stop().await;
+    world.brokers[0].revive().await.map_err(|error| error.to_string())?;
     Ok(Done::once(format!("{flipped}; noticed after {noticed:.1?}")))
 }
 
