@@ -44,7 +44,7 @@ pub(crate) async fn run(name: &str, plan: Plan) -> anyhow::Result<Campaign> {
         let load = Load::start_counting(&world.stack.client, plan.load, &world.acknowledged);
         let lanes = run_lanes(&plan, phase, &world, &shared).await;
         campaign.injections.extend(lanes);
-        world.heal().await?;
+        world.heal().await.inspect_err(|_| wiber_tests::run::keep())?;
         latencies.add(load.latencies())?;
         log.extend(load.finish().await);
         log.extend(world.sent_by_rows());

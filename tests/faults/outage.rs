@@ -24,6 +24,8 @@ const PACE: Duration = Duration::from_millis(100);
 const CALM: Duration = Duration::from_secs(15);
 /// Of a million attempts so many may get no 200.
 const REFUSED_PER_MILLION: usize = 100;
+/// An attempt that waits longer for its answer was not accepted in time.
+const HANGS: Duration = Duration::from_secs(1);
 /// The part of the rate that must have been kept up meanwhile, or the outage was not what it was to be.
 const RATE_KEPT: f64 = 0.95;
 /// The longest outage whose backlog must be stored within [`BACKLOG_STORED`].
@@ -50,7 +52,7 @@ pub(crate) async fn run(rate: usize, down: Duration) -> anyhow::Result<Campaign>
     let acknowledged = Arc::clone(&world.acknowledged);
     let counted = move || acknowledged.load(Ordering::Relaxed) as u64;
     let sampler = Sampler::start(begun, world.stack.store.clone(), counted, || NAME.to_owned());
-    let injection = outage(&world, &load, begun, rate, down).await?;
+    let injection = outage(&world, &load, begun, rate, down).await.inspect_err(|_| wiber_tests::run::keep())?;
     let mut campaign = Campaign::begin("outage", Shape::Single);
     campaign.injections.push(injection);
     campaign.accept = Percentiles::of_micros(&load.latencies());
@@ -85,8 +87,7 @@ async fn outage(
     }
     let (ok, refused) = (load.acknowledged(), load.refused());
     tokio::time::sleep(down).await;
-    // What still waits for its answer was not accepted in time.
-    let (ok, refused) = (load.acknowledged() - ok, load.refused() - refused + load.waiting());
+    let (ok, refused) = (load.acknowledged() - ok, load.refused() - refused + load.waiting_for(HANGS));
     let kafka = futures::future::try_join_all(world.brokers.iter().map(|broker| broker.revive()));
     let mongo = futures::future::try_join_all(world.members.iter().map(|member| member.revive()));
     futures::future::try_join(kafka, mongo).await?;

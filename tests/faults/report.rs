@@ -143,7 +143,7 @@ impl Totals {
     fn is_clean(&self) -> bool {
         let bad = [self.broken_rows, self.lost, self.doubled, self.misordered, self.unseen, self.unjudged];
         // Where nothing was acknowledged, nothing was shown.
-        bad.iter().all(|count| *count == 0) && self.acknowledged > 0
+        bad.iter().all(|count| *count == 0) && self.acknowledged > 0 && self.faults > 0
     }
 }
 

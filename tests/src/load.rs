@@ -1,6 +1,7 @@
 //! Clients that send all the time, and the log of what became of each message: the oracle that everything else is judged
 //! against.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -68,13 +69,16 @@ const GIVES_UP: f64 = 0.2;
 /// How often it sends again what got a 200.
 const REPEATS: f64 = 0.05;
 
+/// By client, since when an attempt waits.
+type Waiting = Mutex<HashMap<usize, Instant>>;
+
 /// Running clients. Each retries its message under the same idempotency key until it gets a 200, unless it is fickle.
 #[derive(Debug)]
 pub struct Load {
     stop: Arc<AtomicBool>,
     acknowledged: Arc<AtomicUsize>,
     refused: Arc<AtomicUsize>,
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
     latencies: Arc<Mutex<Histogram<u64>>>,
     clients: JoinSet<Vec<Entry>>,
 }
@@ -91,7 +95,7 @@ impl Load {
     pub fn start_counting(client: &Client, shape: Shape, acknowledged: &Arc<AtomicUsize>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::clone(acknowledged);
-        let (refused, waiting) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let (refused, waiting) = (Arc::<AtomicUsize>::default(), Arc::<Waiting>::default());
         let latencies = Arc::new(Mutex::new(Histogram::new(3).expect("three digits can be had")));
         let mut clients = JoinSet::new();
         let mut pair = names::pair();
@@ -110,6 +114,7 @@ impl Load {
                 acknowledged: Arc::clone(&acknowledged),
                 refused: Arc::clone(&refused),
                 waiting: Arc::clone(&waiting),
+                index,
                 latencies: Arc::clone(&latencies),
                 fickle: shape.fickle,
             };
@@ -130,10 +135,11 @@ impl Load {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// How many attempts wait for their answer now.
+    /// How many attempts have waited for their answer for longer than this.
     #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+    pub fn waiting_for(&self, longer: Duration) -> usize {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.values().filter(|since| since.elapsed() > longer).count()
     }
 
     /// How long the attempts took that got a 200, microseconds.
@@ -174,7 +180,8 @@ struct Sender {
     stop: Arc<AtomicBool>,
     acknowledged: Arc<AtomicUsize>,
     refused: Arc<AtomicUsize>,
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
+    index: usize,
     latencies: Arc<Mutex<Histogram<u64>>>,
     fickle: bool,
 }
@@ -228,9 +235,9 @@ impl Sender {
     async fn attempt(&self, content: &str, key: &str) -> Outcome {
         let call = self.client.sending(&self.from, &self.to, content).header("idempotency-key", key);
         let began = Instant::now();
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(self.index, began);
         let answered = call.attempt().await;
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.index);
         if answered.as_ref().is_ok_and(|answer| answer.status == 200) {
             let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
             // A resizing histogram takes any value.

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use rdkafka::TopicPartitionList;
@@ -13,12 +14,19 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use super::committer::{Committed, Committer, Offsets, list};
+use super::epochs::Epochs;
 use super::gather::Queue;
 use super::incarnation::Incarnation;
 use super::rebalance::Context;
+use crate::kafka::epoch;
 
 /// Why a client is of no more use once its topic is another.
 pub(super) const MADE_ANEW: &str = "the topic was made anew";
+
+/// How often and how long a seek is tried right after an assignment; the partition's next turn comes soon.
+const SEEKS_MAX: u32 = 8;
+const SEEK_PAUSE: Duration = Duration::from_millis(1);
+const SEEK_LIMIT: Duration = Duration::from_millis(200);
 
 /// A member of the consumer group.
 pub(super) struct Client {
@@ -26,6 +34,7 @@ pub(super) struct Client {
     committer: Committer,
     topic: Arc<str>,
     incarnation: Arc<Incarnation>,
+    epochs: Arc<Epochs>,
 }
 
 impl Client {
@@ -37,8 +46,9 @@ impl Client {
         commits: UnboundedSender<Committed>,
     ) -> std::io::Result<Self> {
         let consumer = Arc::new(consumer);
-        let committer = Committer::start(Arc::clone(&consumer), Arc::clone(&topic), commits)?;
-        Ok(Self { consumer, committer, topic, incarnation })
+        let epochs = Arc::<Epochs>::default();
+        let committer = Committer::start(Arc::clone(&consumer), Arc::clone(&topic), Arc::clone(&epochs), commits)?;
+        Ok(Self { consumer, committer, topic, incarnation, epochs })
     }
 
     /// Why this client must be replaced, if it must.
@@ -58,13 +68,19 @@ impl Client {
         &self.incarnation
     }
 
+    /// Of the records that this client reads.
+    pub(super) fn epochs(&self) -> &Arc<Epochs> {
+        &self.epochs
+    }
+
     /// Answers an assignment without reading anything yet.
     pub(super) fn accept(&self) {
         self.check("accepting partitions", self.consumer.incremental_assign(&TopicPartitionList::new()));
     }
 
-    /// Begins to read a partition at an offset, into a queue of its own.
-    pub(super) fn read(&self, partition: i32, at: i64) -> Option<Queue> {
+    /// Begins to read a partition at an offset, into a queue of its own. With the leader epoch of the record below it a log
+    /// that was cut there is an error in the queue, even where it has grown again.
+    pub(super) fn read(&self, partition: i32, at: i64, epoch: Option<i32>) -> Option<Queue> {
         // Split first, so that no record takes another way.
         let Some(queue) = self.consumer.split_partition_queue(&self.topic, partition) else {
             self.fail("librdkafka gave no queue for a partition");
@@ -72,8 +88,30 @@ impl Client {
         };
         // An error of an earlier reading stays in the queue (librdkafka gives it no version), and nothing else can be there.
         while queue.recv().now_or_never().is_some() {}
-        let begun = self.consumer.incremental_assign(&list(&self.topic, [(partition, at)]));
-        self.check("beginning to read", begun).then_some(queue)
+        self.epochs.begin(partition, at, epoch);
+        let mut list = list(&self.topic, [(partition, at)]);
+        epoch::set(&mut list, [epoch]);
+        let begun = self.consumer.incremental_assign(&list);
+        if !self.check("beginning to read", begun) {
+            return None;
+        }
+        if epoch.is_some() && !self.is_compared(&list) {
+            tracing::info!(partition, at, "reading cannot begin yet");
+            self.give_up(&[partition]);
+            return None;
+        }
+        Some(queue)
+    }
+
+    /// Has librdkafka compare the list's epochs with the broker's log, which it does at a seek, not at an assignment. Nothing
+    /// that was fetched before comes out of the queue after it.
+    fn is_compared(&self, list: &TopicPartitionList) -> bool {
+        (0..SEEKS_MAX).any(|attempt| {
+            // The assignment is carried out by a thread of librdkafka's, a moment after it was taken.
+            std::thread::sleep(SEEK_PAUSE * attempt);
+            let sought = self.consumer.seek_partitions(list.clone(), SEEK_LIMIT);
+            sought.is_ok_and(|list| list.elements().iter().all(|element| element.error().is_ok()))
+        })
     }
 
     /// Stops fetching these, which were all read. A revocation must be answered even with none.

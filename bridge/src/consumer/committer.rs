@@ -11,7 +11,9 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::epochs::Epochs;
 use super::rebalance::Context;
+use crate::kafka::epoch;
 
 /// Partitions and offsets.
 pub(super) type Offsets = Vec<(i32, i64)>;
@@ -35,12 +37,13 @@ impl Committer {
     pub(super) fn start(
         consumer: Arc<StreamConsumer<Context>>,
         topic: Arc<str>,
+        epochs: Arc<Epochs>,
         answers: UnboundedSender<Committed>,
     ) -> std::io::Result<Self> {
         let (requests, offsets) = channel();
         let thread = std::thread::Builder::new()
             .name("kafka-commits".to_owned())
-            .spawn(move || commit_all(&consumer, &topic, &offsets, &answers))?;
+            .spawn(move || commit_all(&consumer, &topic, &epochs, &offsets, &answers))?;
         Ok(Self { requests, thread })
     }
 
@@ -60,11 +63,14 @@ impl Committer {
 fn commit_all(
     consumer: &StreamConsumer<Context>,
     topic: &str,
+    epochs: &Epochs,
     requests: &Receiver<Offsets>,
     answers: &UnboundedSender<Committed>,
 ) {
     for offsets in requests {
-        let result = consumer.commit(&list(topic, offsets.iter().copied()), CommitMode::Sync);
+        let mut list = list(topic, offsets.iter().copied());
+        epoch::set(&mut list, offsets.iter().map(|(partition, offset)| epochs.below(*partition, *offset)));
+        let result = consumer.commit(&list, CommitMode::Sync);
         if answers.send(Committed { offsets, result }).is_err() {
             return;
         }

@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn headers_keep_the_original_and_add_reason_and_origin() {
-        let headers = headers(&record(Some(ID), "x").original, &verdict(Poison::NoKey));
+        let headers = headers(&record(Some(ID), "x"), &verdict(Poison::NoKey));
         let text: Vec<(&str, &str)> =
             headers.iter().map(|h| (h.key, std::str::from_utf8(h.value.unwrap()).unwrap())).collect();
         let expected = [
@@ -177,6 +177,7 @@ mod tests {
             ("wiber-origin-topic", "t"),
             ("wiber-origin-partition", "3"),
             ("wiber-origin-offset", "42"),
+            ("wiber-origin-time", "0"),
         ];
         assert_eq!(text, expected);
     }

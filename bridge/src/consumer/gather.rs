@@ -3,13 +3,16 @@
 use futures::FutureExt as _;
 use rdkafka::consumer::stream_consumer::StreamPartitionQueue;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::util::TokioRuntime;
 use wiber_model::record::Decoded;
 
+use super::epochs::Epochs;
 use super::gap::Trouble;
 use super::rebalance::Context;
 use super::record::Record;
 use crate::clock::unix_ms;
+use crate::kafka::epoch;
 
 /// Most records of one write.
 pub(super) const RECORDS_MAX: usize = 1_000;
@@ -36,12 +39,16 @@ pub(super) struct Gathered {
 }
 
 /// Waits for one record, then takes what is there. Dropping the future loses only what is not confirmed.
-pub(super) async fn gather(queue: &Queue) -> Gathered {
+pub(super) async fn gather(queue: &Queue, epochs: &Epochs) -> Gathered {
     let mut gathered = Gathered::default();
     let mut bytes = 0;
-    let mut next = Some(queue.recv().await.map(|raw| Record::read(&raw, unix_ms())));
-    while let Some(read) = next {
-        match read {
+    let read = |raw: BorrowedMessage<'_>| {
+        epochs.read(raw.partition(), raw.offset(), epoch::of_record(&raw));
+        Record::read(&raw, unix_ms())
+    };
+    let mut next = Some(queue.recv().await.map(read));
+    while let Some(answer) = next {
+        match answer {
             Ok(record) => {
                 if let Decoded::UnknownVersion(version) = &record.decoded {
                     let (offset, version) = (record.offset, version.clone());
@@ -62,7 +69,7 @@ pub(super) async fn gather(queue: &Queue) -> Gathered {
         if gathered.records.len() >= RECORDS_MAX || bytes >= BYTES_MAX {
             break;
         }
-        next = queue.recv().now_or_never().map(|read| read.map(|raw| Record::read(&raw, unix_ms())));
+        next = queue.recv().now_or_never().map(|answer| answer.map(read));
     }
     gathered
 }

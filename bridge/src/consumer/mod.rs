@@ -8,6 +8,7 @@ mod client;
 mod committer;
 mod committing;
 mod dead_letter;
+mod epochs;
 mod gap;
 #[cfg(test)]
 mod gap_model;

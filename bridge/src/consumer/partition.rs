@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use wiber_model::record::Poison;
 
 use super::dead_letter::{self, DeadLetters, Verdict};
+use super::epochs::Epochs;
 use super::gap::Repeats;
 use super::gather::{Queue, Stop, gather};
 use super::heads::{CONVERSATIONS_MAX, Heads};
@@ -86,6 +87,7 @@ pub(super) struct Source {
     pub(super) queue: Queue,
     pub(super) start: i64,
     pub(super) incarnation: Arc<Incarnation>,
+    pub(super) epochs: Arc<Epochs>,
 }
 
 /// The task of one partition, for one assignment.
@@ -131,7 +133,7 @@ impl Task {
             let gathered = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ended::Drained,
-                gathered = gather(&self.source.queue) => gathered,
+                gathered = gather(&self.source.queue, &self.source.epochs) => gathered,
             };
             if self.process(gathered.records).await.is_err() {
                 return Ended::Drained;

@@ -11,7 +11,7 @@ use wiber_model::record::PARTITIONS;
 use super::gap::{Facts, Verdict, View, decide};
 use super::partition::Progress;
 use crate::clock::unix_ms;
-use crate::kafka::{self, Inspector, Watermarks};
+use crate::kafka::{self, Committed, Inspector, Watermarks};
 use crate::report::Chain;
 use crate::store::{self, Gap, GapReason, NewGap, Store, Topic};
 
@@ -87,7 +87,7 @@ pub(super) struct Finding {
     pub(super) generation: u64,
     pub(super) log: Watermarks,
     /// What the group has committed.
-    pub(super) committed: Option<i64>,
+    pub(super) committed: Option<Committed>,
     pub(super) verdict: Verdict,
 }
 
@@ -113,15 +113,16 @@ pub(super) async fn survey(
                 continue;
             }
         };
+        let committed = usize::try_from(partition).ok().and_then(|p| committed.get(p).copied().flatten());
         let facts = Facts {
             gap: gaps.iter().find(|g| g.partition == partition),
-            committed: usize::try_from(partition).ok().and_then(|p| committed.get(p).copied().flatten()),
+            committed: committed.map(|committed| committed.offset),
             log,
             outboxes: &outboxes,
         };
         let verdict = decide(up_to_date(&subject, log), &facts);
         record(&store, &topic, &topic_id, partition, &verdict).await?;
-        findings.push(Finding { partition, generation, log, committed: facts.committed, verdict });
+        findings.push(Finding { partition, generation, log, committed, verdict });
     }
     Ok(Survey { topic_id, findings, silent })
 }

@@ -14,6 +14,7 @@ use wiber_model::record::PARTITIONS;
 
 use super::context::LogContext;
 use super::describe::{self, Description};
+use super::epoch;
 use super::error::Error;
 use super::outage::Outage;
 use crate::config;
@@ -23,6 +24,15 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// After how long without one good answer the client is made anew: librdkafka may have forgotten a broker for good that
 /// the cluster did not list for a moment (confluentinc/librdkafka issue 5511). If Kafka is down that changes nothing.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// What the group has committed of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// Everything below is stored or dead-lettered.
+    pub offset: i64,
+    /// The leader epoch of the record below it, where it was committed too.
+    pub epoch: Option<i32>,
+}
 
 /// The offsets between which a partition's log can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,7 +179,7 @@ impl Inspector {
     ///
     /// # Errors
     /// If Kafka does not answer or refuses.
-    pub async fn committed(&self) -> Result<Vec<Option<i64>>, Error> {
+    pub async fn committed(&self) -> Result<Vec<Option<Committed>>, Error> {
         self.blocking(Asked::Coordinator, |inner| {
             let topic = &inner.kafka.topic;
             let call =
@@ -177,7 +187,12 @@ impl Inspector {
             let mut list = TopicPartitionList::new();
             list.add_partition_range(topic, 0, PARTITIONS - 1);
             let list = inner.client.committed_offsets(list, TIMEOUT).map_err(call)?;
-            (0..PARTITIONS).map(|p| committed_of(&list, topic, p)).collect()
+            let epochs = epoch::of_list(&list);
+            let with_epoch = |(partition, epoch)| {
+                let offset = committed_of(&list, topic, partition)?;
+                Ok(offset.map(|offset| Committed { offset, epoch }))
+            };
+            (0..PARTITIONS).zip(epochs).map(with_epoch).collect()
         })
         .await
     }

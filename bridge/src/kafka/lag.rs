@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::inspector::{Inspector, Watermarks};
+use super::inspector::{Committed, Inspector, Watermarks};
 use crate::backoff::pause;
 use crate::report::Chain;
 use crate::telemetry::Metrics;
@@ -76,7 +76,9 @@ async fn measure(inspector: &Inspector, round: u64) -> Option<Lag> {
         }
     };
     let logs = inspector.each_watermarks().await;
-    let standing = |(committed, log): (Option<i64>, Option<Watermarks>)| Some(Standing::new(committed, log?));
+    let standing = |(committed, log): (Option<Committed>, Option<Watermarks>)| {
+        Some(Standing::new(committed.map(|committed| committed.offset), log?))
+    };
     Some(Lag { partitions: committed.into_iter().zip(logs).map(standing).collect(), round })
 }
 

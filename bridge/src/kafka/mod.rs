@@ -5,6 +5,7 @@
 mod context;
 mod describe;
 mod ensure;
+pub(crate) mod epoch;
 mod error;
 mod inspector;
 pub mod lag;
@@ -14,7 +15,7 @@ mod topics;
 pub use context::{LogContext, is_leaderless, log_event};
 pub use ensure::ensure_ready;
 pub use error::Error;
-pub use inspector::{Health, Inspector, Watermarks};
+pub use inspector::{Committed, Health, Inspector, Watermarks};
 pub use outage::Outage;
 
 use rdkafka::ClientConfig;

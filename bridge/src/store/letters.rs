@@ -139,7 +139,11 @@ impl Store {
     /// # Errors
     /// If no answer comes in time; the caller repeats it.
     pub async fn mark_replayed(&self, letter: &Letter, replays: i64, at_ms: i64) -> Result<(), Error> {
-        let same = doc! { "_id": &letter.id, "origin": place(&letter.origin) };
+        let mut same = doc! { "_id": &letter.id, "origin": place(&letter.origin) };
+        // In a topic that was made anew another record may lie at the same place.
+        if let Some(published) = letter.published_at {
+            same.insert("publishedAt", published);
+        }
         let write = self.dead_letters.update_one(same, doc! { "$set": { "replays": replays, "replayedAt": at_ms } });
         let write = write.hint(Hint::Keys(by_id()));
         within("recording a replay", self.write_limit, async { write.await }).await.map(drop)
@@ -150,8 +154,13 @@ impl Store {
     pub(super) async fn renew_dead_letter(&self, letter: &DeadLetter) -> Result<(), Error> {
         let older = doc! {
             "_id": &letter.id,
-            "origin": { "$ne": place(&letter.origin) },
-            "$or": [{ "replays": { "$lte": letter.replays } }, { "replays": { "$exists": false } }],
+            "$and": [
+                { "$or": [
+                    { "origin": { "$ne": place(&letter.origin) } },
+                    { "publishedAt": { "$ne": letter.published_at_ms } },
+                ] },
+                { "$or": [{ "replays": { "$lte": letter.replays } }, { "replays": { "$exists": false } }] },
+            ],
         };
         let set = doc! {
             "reason": letter.reason.code(),

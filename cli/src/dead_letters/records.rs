@@ -82,10 +82,15 @@ fn origin(raw: &BorrowedMessage<'_>) -> Option<Place> {
     })
 }
 
-/// Whether a record with this letter's origin is its record; one that names no time is.
+/// Whether a record with this letter's origin is its record. One that names no time is older than letters that are told
+/// apart by it.
 fn is_of(raw: &BorrowedMessage<'_>, letter: &Letter) -> bool {
-    let time = topic::header(raw, header::ORIGIN_TIME).and_then(|time| time.parse().ok());
-    time.is_none_or(|time: i64| letter.published_at.is_none_or(|published| published == time))
+    let time = topic::header(raw, header::ORIGIN_TIME).and_then(|time| time.parse::<i64>().ok());
+    match (time, letter.published_at) {
+        (Some(time), Some(published)) => published == time,
+        (None, _) => !letter.id.contains('@'),
+        (Some(_), None) => true,
+    }
 }
 
 /// Bytes as text if they are text, else as hexadecimal digits.

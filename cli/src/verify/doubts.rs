@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use wiber_bridge::store::{self, Found, IDS_MAX, Letter, LetterFilter};
 
+use wiber_model::record::Poison;
+
 use super::Context;
 use super::content::{Id, contradiction, digest};
 use super::findings::{Findings, Kind};
@@ -58,8 +60,8 @@ impl Letters {
 
     /// What an unstorable record may have been dead-lettered as: all that claim one id share a letter.
     fn of_odd(&self, odd: &Odd, at: &str) -> Option<&Letter> {
-        let by_id = odd.id.as_ref().and_then(|id| self.by_id.get(id.as_str()));
-        by_id.or_else(|| self.at(at, Some(odd.appended_ms)))
+        let by_id = || self.by_id.get(odd.id.as_ref()?.as_str());
+        self.at(at, Some(odd.appended_ms)).or_else(by_id)
     }
 
     /// What a record that holds a whole message was dead-lettered as. A letter under the message's id proves nothing by
@@ -144,7 +146,8 @@ fn judge(
             content != entry.digest
                 && published.variants(entry.id).any(|index| published.entry(index).digest == content)
         });
-        match (content, letters.at(&at, None)) {
+        let conflict = letters.at(&at, None).filter(|letter| letter.reason == Poison::Conflict.code());
+        match (content, conflict) {
             (Some(content), _) if content == entry.digest => doubts.stored += 1,
             (_, Some(letter)) if is_other => doubts.account(letter),
             _ if is_other => {

@@ -7,6 +7,8 @@ const BUSY_MS_MAX: u64 = 5_000;
 /// Pause between two tries. SQLite's own busy wait would block every request of the instance, and sleeps far longer
 /// than a commit takes.
 const BUSY_PAUSE_MICROS: u64 = 300;
+/// Pause between two tries to write the whole log back, which any reader prevents.
+const READER_PAUSE_MICROS: u64 = 10_000;
 /// SQLite's own wait where the journal is a rollback journal, milliseconds. A writer that commits there must outwait the
 /// readers, and only while it waits inside SQLite are new readers kept out (the PENDING lock); without it a few readers
 /// that poll can starve every writer.
@@ -149,7 +151,7 @@ impl<C: Connection> Database<C> {
     /// there (see `PRAGMA wal_checkpoint` of SQLite). With a rollback journal it takes a commit, whose end is synced.
     ///
     /// # Errors
-    /// [`Error::Busy`] if other connections let no time for it; whatever SQLite says.
+    /// [`Error::NotDurable`] if a reader keeps the log from being written back; whatever SQLite says.
     pub async fn make_durable(&self) -> Result<(), Error> {
         if self.journal != "wal" {
             return self.probe().await;
@@ -157,9 +159,10 @@ impl<C: Connection> Database<C> {
         let deadline = self.connection.monotonic_ms() + BUSY_MS_MAX;
         while self.one("PRAGMA wal_checkpoint(TRUNCATE)", &[]).await?.integer() != 0 {
             if self.connection.monotonic_ms() >= deadline {
-                return Err(Error::Busy);
+                let reason = "another program keeps reading the outbox file, so its log cannot be written back; end it";
+                return Err(Error::NotDurable(reason.to_owned()));
             }
-            self.connection.pause(BUSY_PAUSE_MICROS).await;
+            self.connection.pause(READER_PAUSE_MICROS).await;
         }
         Ok(())
     }

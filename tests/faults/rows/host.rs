@@ -38,11 +38,17 @@ pub(super) async fn starved(mut context: Context) -> Result<Done, Trouble> {
     let (name, pid) = (if bridge { "bridge" } else { "host" }, node.pid());
     let files = context.draws.random_bool(0.5);
     if files {
+        let usual = open_files(pid)?;
         limit(pid, "nofile", "64:")?;
         let held = context.draws.random_range(2.0..6.0);
         tokio::time::sleep(Duration::from_secs_f64(held)).await;
-        // It may have ended.
-        let _ = limit(pid, "nofile", "65536:");
+        // One that has ended needs it no more.
+        if let Err(error) = limit(pid, "nofile", &format!("{usual}:"))
+            && node.ended().is_none()
+            && node.pid() == pid
+        {
+            return Err(format!("{name} could not get its file descriptors back: {error}").into());
+        }
         return Ok(Done::once(format!("{name} with 64 file descriptors for {held:.1} s")));
     }
     // Below what it has: the next request for memory fails.
@@ -51,6 +57,15 @@ pub(super) async fn starved(mut context: Context) -> Result<Done, Trouble> {
     tokio::time::sleep(Duration::from_secs_f64(held)).await;
     let _ = limit(pid, "as", "unlimited:");
     Ok(Done::once(format!("{name} without more memory for {held:.1} s")))
+}
+
+/// How many files a process may have open.
+fn open_files(pid: u32) -> Result<String, String> {
+    let path = format!("/proc/{pid}/limits");
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().next());
+    soft.map(str::to_owned).ok_or_else(|| format!("{path} names no limit of open files"))
 }
 
 /// Bytes.

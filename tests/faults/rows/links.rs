@@ -1,5 +1,6 @@
 //! The links between the processes.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rand::Rng as _;
@@ -10,8 +11,6 @@ use crate::injection::{Done, Trouble};
 
 /// A bridge that cannot reach anybody uses no more of a core.
 const BUSY_MAX: f64 = 0.2;
-/// The working bridges.
-const WORKING: f64 = 2.0;
 const SETTLED: Duration = Duration::from_secs(1);
 
 fn choose(context: &mut Context) -> usize {
@@ -48,18 +47,24 @@ pub(super) async fn cut(mut context: Context) -> Result<Done, Trouble> {
     tokio::time::sleep(SETTLED).await;
     let (began, before) = (Instant::now(), cpu_seconds(&context));
     let held = context.hold(4.0, 15.0).await;
-    let busy = (cpu_seconds(&context) - before) / began.elapsed().as_secs_f64();
+    let after = cpu_seconds(&context);
+    let used = |(pid, before): (&u32, &f64)| after.get(pid).map(|after| after - before);
+    let busiest = before.iter().map(used).collect::<Option<Vec<_>>>();
+    let busiest = busiest.map(|used| used.into_iter().fold(0.0, f64::max) / began.elapsed().as_secs_f64());
     each(&context, link, Proxy::heal);
     // With the others there is work to do.
     let idles = name == "bridge to outbox" || name == "bridge to Kafka";
-    if idles && held > SETTLED * 2 && busy > BUSY_MAX * WORKING {
-        return Err(format!("{name}: {how} for {held:.1?}; meanwhile the bridges used {busy:.2} of a core").into());
+    let Some(busy) = busiest.filter(|_| before.len() == after.len()) else {
+        return Err(format!("{name}: {how} for {held:.1?}; meanwhile a bridge ended").into());
+    };
+    if idles && held > SETTLED * 2 && busy > BUSY_MAX {
+        return Err(format!("{name}: {how} for {held:.1?}; meanwhile a bridge used {busy:.2} of a core").into());
     }
-    Ok(Done::once(format!("{name}: {how} for {held:.1?}; the bridges used {busy:.2} of a core")))
+    Ok(Done::once(format!("{name}: {how} for {held:.1?}; the busiest bridge used {busy:.2} of a core")))
 }
 
-/// Processor time that the working bridges have used.
-fn cpu_seconds(context: &Context) -> f64 {
+/// Processor time that each working bridge has used, by its process id.
+fn cpu_seconds(context: &Context) -> BTreeMap<u32, f64> {
     // In /proc/<pid>/stat, after the name in brackets: the 12th and 13th field, in hundredths of a second.
     let used = |pid: u32| -> Option<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -67,7 +72,7 @@ fn cpu_seconds(context: &Context) -> f64 {
         let (user, system): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
         Some((user + system) / 100.0)
     };
-    context.world.working_bridges().filter_map(|bridge| used(bridge.pid())).sum()
+    context.world.working_bridges().filter_map(|bridge| Some((bridge.pid(), used(bridge.pid())?))).collect()
 }
 
 pub(super) async fn slow(mut context: Context) -> Result<Done, Trouble> {

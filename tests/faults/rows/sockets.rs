@@ -51,6 +51,10 @@ pub(super) async fn slow(context: Context) -> Result<Done, Trouble> {
     }
     let reaped = began.elapsed();
     refused?;
+    if world.host().pid() != pid || opened < count {
+        let end = if opened < count { "did not take them all" } else { "did not live through it" };
+        return Err(format!("{opened} of {count} slow sockets; the host {end}:\n{}", world.host().log_tail()).into());
+    }
     let what = format!(
         "{opened} slow sockets, all closed after {reaped:.1?}; slowest accept {slowest:.2?}, {grown:.0} MB more memory"
     );

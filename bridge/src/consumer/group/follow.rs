@@ -87,7 +87,7 @@ impl Group<'_> {
         let now = Instant::now();
         let waits = slot.reading_mut().is_some_and(|reading| {
             reading.compare(*log, now);
-            reading.committing.found(*committed);
+            reading.committing.found(committed.map(|committed| committed.offset));
             reading.waits(now)
         });
         self.parts.board.clear_note(&silent_note(*partition));
@@ -118,7 +118,7 @@ impl Group<'_> {
     }
 
     async fn follow(&mut self, finding: Finding) {
-        let Finding { partition, verdict, .. } = finding;
+        let Finding { partition, verdict, committed, .. } = finding;
         match verdict {
             // Those are stopped already.
             Verdict::Keep | Verdict::Open { .. } | Verdict::Wait(_) => {}
@@ -126,7 +126,10 @@ impl Group<'_> {
                 if let Some(gap) = &gap {
                     self.note_gap(gap);
                 }
-                self.start(partition, at, gap.as_ref());
+                // Of another offset this client knows it, if it has read that far.
+                let committed = committed.filter(|committed| committed.offset == at);
+                let epoch = committed.and_then(|committed| committed.epoch);
+                self.start(partition, at, epoch.or_else(|| self.client.epochs().below(partition, at)), gap.as_ref());
             }
             Verdict::Resume { at, gap } => self.resume(partition, at, &gap).await,
             Verdict::Close(gap) => {
@@ -138,6 +141,8 @@ impl Group<'_> {
 
     /// Reads on behind a gap. The committed offset must be in the new range before the gap says that it counts again.
     async fn resume(&mut self, partition: i32, at: i64, gap: &Gap) {
+        // What was read before the gap may be of another log.
+        self.client.epochs().begin(partition, at, None);
         if let Err(error) = self.commit_and_wait(&[(partition, at)]).await {
             tracing::info!(partition, error, "the offset behind a gap is not committed yet");
             return;
@@ -145,20 +150,21 @@ impl Group<'_> {
         match self.client.serve_while(self.shared.store.mark_resumed(gap)).await {
             Ok(()) => {
                 self.note_gap(gap);
-                self.start(partition, at, Some(gap));
+                self.start(partition, at, None, Some(gap));
             }
             Err(error) => tracing::debug!(partition, error = %Chain(&error), "a gap could not be marked"),
         }
     }
 
-    fn start(&mut self, partition: i32, at: i64, gap: Option<&Gap>) {
-        let Some(queue) = self.client.read(partition, at) else { return };
-        tracing::info!(topic = %self.shared.topic, partition, offset = at, "reading");
+    fn start(&mut self, partition: i32, at: i64, epoch: Option<i32>, gap: Option<&Gap>) {
+        let Some(queue) = self.client.read(partition, at, epoch) else { return };
+        tracing::info!(topic = %self.shared.topic, partition, offset = at, ?epoch, "reading");
         let generation = self.new_generation();
         let progress = Arc::new(Progress::new(at));
         let stop = CancellationToken::new();
         let repeats = gap.map(Repeats::of).unwrap_or_default();
-        let source = Source { queue, start: at, incarnation: Arc::clone(self.client.incarnation()) };
+        let (incarnation, epochs) = (Arc::clone(self.client.incarnation()), Arc::clone(self.client.epochs()));
+        let source = Source { queue, start: at, incarnation, epochs };
         let task = Task::new(self.shared.clone(), partition, source, repeats, Arc::clone(&progress), stop.clone());
         let task = self.tasks.spawn(async move { (partition, generation, task.run().await) });
         let reading = Reading { progress, stop, task, committing: Committing::new(at), behind: None };

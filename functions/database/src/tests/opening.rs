@@ -144,4 +144,5 @@ async fn a_reader_that_ends_in_time_does_not_keep_an_outbox_from_being_made_dura
     let ended = async { reader.run("COMMIT", &[]).await };
     let (durable, _) = tokio::join!(durable, ended);
     durable.unwrap();
+    assert_eq!(std::fs::metadata(format!("{}-wal", outbox.path.display())).unwrap().len(), 0);
 }
