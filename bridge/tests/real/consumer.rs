@@ -270,4 +270,7 @@ async fn an_unknown_version_stops_its_partition_only() {
         .map(|(w, c)| w.high - c.map_or(0, |committed| committed.offset))
         .max();
     assert!(lag.is_some_and(|lag| lag >= 2), "{committed:?}");
+    // Else nobody could tell that the log was cut below it.
+    let mut read = committed.iter().flatten().filter(|committed| committed.offset > 0);
+    assert!(read.all(|committed| committed.epoch.is_some()), "{committed:?}");
 }
