@@ -105,7 +105,7 @@ impl<'a> Group<'a> {
                     surveying = None;
                     shutdown.run_until_cancelled(self.apply(outcome)).await;
                 }
-                () = sleep_until(self.survey_due), if surveying.is_none() => surveying = Some(self.survey()),
+                () = sleep_until(self.survey_due), if surveying.is_none() => surveying = self.survey(),
                 _ = commits_due.tick() => self.commit(),
                 never = self.client.serve() => match never {},
             }
@@ -162,9 +162,7 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Also where nothing is owned: a consumer that gets no partition because the topic is gone or its rights are must say
-    /// so, and one that gave all up must not go on saying what was wrong with them.
-    fn survey(&mut self) -> Surveying {
+    fn survey(&mut self) -> Option<Surveying> {
         self.survey_due = tokio::time::Instant::now() + SURVEY_INTERVAL;
         let now = Instant::now();
         let subject = |(partition, slot): (&i32, &Slot)| {
@@ -172,8 +170,11 @@ impl<'a> Group<'a> {
             Some(Subject { partition: *partition, generation: slot.generation, view: slot.view(now)?, progress })
         };
         let subjects: Vec<Subject> = self.slots.iter().filter_map(subject).collect();
+        if subjects.is_empty() {
+            return None;
+        }
         let (inspector, store) = (self.parts.inspector.clone(), self.shared.store.clone());
-        Box::pin(survey(inspector, store, Arc::clone(&self.outboxes), subjects))
+        Some(Box::pin(survey(inspector, store, Arc::clone(&self.outboxes), subjects)))
     }
 
     fn survey_soon(&mut self) {

@@ -92,8 +92,11 @@ impl Group {
         let now = self.process.now();
         if !due.surveying && now >= due.survey {
             due.survey = now + SURVEY_INTERVAL;
-            due.surveying = true;
-            self.process.spawn(survey::run(self.clone(), self.subjects()));
+            let subjects = self.subjects();
+            if !subjects.is_empty() {
+                due.surveying = true;
+                self.process.spawn(survey::run(self.clone(), subjects));
+            }
             return true;
         }
         if now >= due.commit && self.commit() {
