@@ -21,6 +21,7 @@ mod outbox_full;
 mod outbox_log;
 mod outbox_protocol;
 mod poison;
+mod sample;
 mod shutdown;
 mod start;
 mod tokens;

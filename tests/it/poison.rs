@@ -4,43 +4,33 @@ use std::collections::HashMap;
 
 use libtest_mimic::Trial;
 use wiber_model::record::{self, Poison, VALUE_BYTES_MAX, header};
-use wiber_model::{Conversation, Message, NewMessage};
+use wiber_model::{Conversation, Message};
 use wiber_tests::kafka::{self, Record};
 use wiber_tests::stack::{Plan, Stack};
 use wiber_tests::{names, send, tests, wait};
+
+use crate::sample;
 
 pub(crate) fn tests() -> Vec<Trial> {
     tests![each_reason_is_dead_lettered_and_others_flow, an_unknown_version_stops_its_partition_and_says_so]
 }
 
-fn message(from: &str, to: &str, content: &str) -> Message {
-    let new = NewMessage { from_user: from.to_owned(), to_user: to.to_owned(), content: content.to_owned() };
-    Message::accept(new, 1_758_865_780_040, rand::random())
-}
-
-/// A sound record of `message`, in the partition of its key.
+/// A sound record of `message`, with every header that the relay gives one.
 fn sound(message: &Message) -> Record {
-    let key = message.conversation();
-    let headers = [
+    let mut record = sample::record(message);
+    let more = [
         (header::SPEC_VERSION, "1.0"),
-        (header::ID, message.message_id.as_str()),
-        (header::TYPE, record::TYPE),
         (header::SOURCE, "/somewhere/else"),
         (header::TIME, &message.created_at),
         (header::CONTENT_TYPE, "application/json"),
     ];
-    Record {
-        partition: wiber_model::partition_of(key.as_str().as_bytes()),
-        offset: 0,
-        key: Some(key.as_str().as_bytes().to_vec()),
-        value: Some(serde_json::to_vec(message).expect("a message is JSON")),
-        headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-    }
+    record.headers.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    record
 }
 
 /// One spoilt record for each reason but [`Poison::Conflict`], all in the conversation's own partition.
 fn poisons(alice: &str, bob: &str) -> Vec<(Poison, Record)> {
-    let fresh = || sound(&message(alice, bob, "spoilt"));
+    let fresh = || sound(&sample::message(alice, bob, "spoilt"));
     let with_value = |value: Option<Vec<u8>>| Record { value, ..fresh() };
     let with_type = |value: Option<&str>| {
         let mut record = fresh();
@@ -48,7 +38,7 @@ fn poisons(alice: &str, bob: &str) -> Vec<(Poison, Record)> {
         record.headers.extend(value.map(|value| (header::TYPE.to_owned(), value.to_owned())));
         record
     };
-    let mut over_long = message(alice, bob, "x");
+    let mut over_long = sample::message(alice, bob, "x");
     over_long.content = "x".repeat(5_001);
     let stranger = Conversation::of(alice, "stranger").as_str().as_bytes().to_vec();
     let all = vec![
@@ -140,7 +130,7 @@ async fn check_collection(stack: &Stack, spoilt: &[(Poison, Record)]) {
 async fn an_unknown_version_stops_its_partition_and_says_so() {
     let stack = Plan::new("version").start().await;
     let (alice, bob) = names::pair();
-    let mut record = sound(&message(&alice, &bob, "from the future"));
+    let mut record = sound(&sample::message(&alice, &bob, "from the future"));
     record.headers.insert(header::TYPE.to_owned(), format!("{}2", record::TYPE_PREFIX));
     kafka::produce(&stack.kafka, &stack.topic, &record).await;
     let body =

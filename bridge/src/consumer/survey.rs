@@ -101,7 +101,7 @@ pub(super) async fn survey(
     let topic = inspector.topic().to_owned();
     let topic_id = identify(&inspector, &store, &topic).await?;
     let gaps = store.open_gaps(&topic).await?;
-    let committed = inspector.committed().await?;
+    let all_committed = inspector.committed().await?;
     let (mut findings, mut silent) = (Vec::with_capacity(subjects.len()), Vec::new());
     for (subject, log) in ask_each(subjects, |partition| inspector.watermarks(partition)).await {
         let Subject { partition, generation, .. } = subject;
@@ -113,7 +113,7 @@ pub(super) async fn survey(
                 continue;
             }
         };
-        let committed = usize::try_from(partition).ok().and_then(|p| committed.get(p).copied().flatten());
+        let committed = usize::try_from(partition).ok().and_then(|p| all_committed.get(p).copied().flatten());
         let facts = Facts {
             gap: gaps.iter().find(|g| g.partition == partition),
             committed: committed.map(|committed| committed.offset),

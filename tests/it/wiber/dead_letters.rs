@@ -9,8 +9,8 @@ use wiber_tests::kafka::{self, Record};
 use wiber_tests::stack::{Plan, Stack};
 use wiber_tests::{names, send, tests, wait};
 
-use super::sample::{message, record};
 use super::{command, json, run};
+use crate::sample::{message, record};
 
 pub(super) fn tests() -> Vec<Trial> {
     tests![

@@ -1,7 +1,6 @@
 //! The `wiber` command, as an operator runs it on a deployment.
 
 mod dead_letters;
-mod sample;
 mod verify;
 
 use std::process::Output;

@@ -7,7 +7,8 @@ use wiber_model::record::{self, PARTITIONS, header};
 use wiber_tests::stack::{Plan, Stack};
 use wiber_tests::{kafka, names, send, tests, wait};
 
-use super::{command, json, run, sample};
+use super::{command, json, run};
+use crate::sample;
 
 pub(super) fn tests() -> Vec<Trial> {
     tests![
