@@ -72,6 +72,8 @@ pub(crate) struct Injection {
     pub(crate) recovery: Option<Recovery>,
     /// Whether another fault was at work at the same time.
     pub(crate) overlapped: bool,
+    /// How many expectations were required though they depended on what else happened, and of how many.
+    pub(crate) required: (u32, u32),
 }
 
 impl Injection {

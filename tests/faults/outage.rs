@@ -119,7 +119,18 @@ async fn outage(
     };
     let recovery = stored.map(|stored| Recovery { accepted: Duration::ZERO, stored });
     let ended = campaign.elapsed();
-    Ok(Injection { row: ROW, name: NAME, lane: 0, begun, healed, ended, outcome, recovery, overlapped: false })
+    Ok(Injection {
+        row: ROW,
+        name: NAME,
+        lane: 0,
+        begun,
+        healed,
+        ended,
+        outcome,
+        recovery,
+        overlapped: false,
+        required: (0, 0),
+    })
 }
 
 /// Waits until all that was accepted before `moment` is stored and freed; how long after `moment` that was.

@@ -21,7 +21,7 @@ use futures::future::BoxFuture;
 use rand::Rng as _;
 use rand::rngs::StdRng;
 
-use crate::calm::{Calm, Touches};
+use crate::calm::{Calm, Required, Touches};
 use crate::injection::{Done, Trouble};
 use crate::world::{Shape, World};
 
@@ -37,6 +37,7 @@ pub(crate) struct Context {
     /// What the row touches.
     pub(crate) own: &'static [Part],
     pub(crate) touches: Arc<Touches>,
+    pub(crate) required: Arc<Required>,
 }
 
 impl Context {
@@ -48,7 +49,7 @@ impl Context {
 
     /// Watches whether others leave these alone.
     fn calm(&self, parts: &[Part]) -> Calm {
-        Calm::begin(&self.touches, parts, self.own)
+        Calm::begin(&self.touches, &self.required, parts, self.own)
     }
 
     /// For how long a fault lasts.

@@ -80,7 +80,7 @@ impl Client {
 
     /// Begins to read a partition at an offset, into a queue of its own. With the leader epoch of the record below it a log
     /// that was cut there is an error in the queue, even where it has grown again.
-    pub(super) fn read(&self, partition: i32, at: i64, epoch: Option<i32>) -> Option<Queue> {
+    pub(super) async fn read(&self, partition: i32, at: i64, epoch: Option<i32>) -> Option<Queue> {
         // Split first, so that no record takes another way.
         let Some(queue) = self.consumer.split_partition_queue(&self.topic, partition) else {
             self.fail("librdkafka gave no queue for a partition");
@@ -95,7 +95,7 @@ impl Client {
         if !self.check("beginning to read", begun) {
             return None;
         }
-        if epoch.is_some() && !self.is_compared(&list) {
+        if epoch.is_some() && !self.is_compared(&list).await {
             tracing::info!(partition, at, "reading cannot begin yet");
             self.give_up(&[partition]);
             return None;
@@ -105,13 +105,17 @@ impl Client {
 
     /// Has librdkafka compare the list's epochs with the broker's log, which it does at a seek, not at an assignment. Nothing
     /// that was fetched before comes out of the queue after it.
-    fn is_compared(&self, list: &TopicPartitionList) -> bool {
-        (0..SEEKS_MAX).any(|attempt| {
-            // The assignment is carried out by a thread of librdkafka's, a moment after it was taken.
-            std::thread::sleep(SEEK_PAUSE * attempt);
+    async fn is_compared(&self, list: &TopicPartitionList) -> bool {
+        for attempt in 0..SEEKS_MAX {
+            // The assignment is carried out by a thread of librdkafka's, a moment after it was taken; before that a seek is
+            // refused at once.
+            self.serve_while(tokio::time::sleep(SEEK_PAUSE * attempt)).await;
             let sought = self.consumer.seek_partitions(list.clone(), SEEK_LIMIT);
-            sought.is_ok_and(|list| list.elements().iter().all(|element| element.error().is_ok()))
-        })
+            if sought.is_ok_and(|list| list.elements().iter().all(|element| element.error().is_ok())) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Stops fetching these, which were all read. A revocation must be answered even with none.

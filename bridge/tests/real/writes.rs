@@ -94,6 +94,34 @@ async fn settled_means_stored_or_dead_lettered() {
 }
 
 #[tokio::test]
+async fn letters_of_a_topic_made_anew_have_a_place_each() {
+    let store = store("places").await;
+    let origin = Place { topic: "t".into(), partition: 1, offset: 7 };
+    let letter = |published_at_ms, reason, replays| DeadLetter {
+        id: origin.to_string(),
+        reason,
+        detail: "why".into(),
+        origin: origin.clone(),
+        settles: None,
+        at_ms: 5,
+        published_at_ms,
+        replays,
+    };
+    // The newer one is the replay of a third, which is no news of the older one.
+    let (before, after) = (letter(4, Poison::NotJson, 0), letter(9, Poison::NoKey, 1));
+    // Each by several at once, as from bridges that overlap, and each again.
+    for letter in [&before, &after, &before, &after] {
+        let puts = std::iter::repeat_with(|| store.put_dead_letter(letter)).take(8);
+        futures::future::try_join_all(puts).await.unwrap();
+    }
+    assert_eq!(store.dead_letter_count().await.unwrap(), 2);
+    for (id, expected) in [("t/1/7", "not-json"), ("t/1/7@9", "no-key")] {
+        let state = store.message(id).await.unwrap();
+        assert!(matches!(&state, Some(MessageState::DeadLettered(l)) if l.reason == expected), "{id}: {state:?}");
+    }
+}
+
+#[tokio::test]
 async fn meta_remembers_topics_outboxes_and_gaps() {
     let store = store("meta").await;
     assert_eq!(store.outbox_id("http://a/").await.unwrap(), None);

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::calm::Touches;
+use crate::calm::{Required, Touches};
 use crate::injection::Injection;
 use crate::rows::{Context, Part, Row};
 use crate::world::World;
@@ -68,14 +68,17 @@ impl Lane {
                     return injections;
                 }
                 // Drawn here, so that one row's draws do not shift another's.
+                let required = Arc::<Required>::default();
                 let context = Context {
                     world: Arc::clone(&world),
                     draws: StdRng::seed_from_u64(draws.random()),
                     short: self.short,
                     own: row.parts,
                     touches: Arc::clone(&shared.touches),
+                    required: Arc::clone(&required),
                 };
-                injections.push(self.inject(row, context, &world, &shared).await);
+                let injection = self.inject(row, context, &world, &shared).await;
+                injections.push(Injection { required: required.counts(), ..injection });
             }
             if until.is_none() {
                 return injections;
@@ -131,7 +134,8 @@ impl Lane {
             eprintln!("row {} ({}): {error}", row.number, row.name);
         }
         let (lane, ended) = (self.index, shared.begun.elapsed());
-        Injection { row: row.number, name: row.name, lane, begun, healed, ended, outcome, recovery, overlapped }
+        let (row, name, required) = (row.number, row.name, (0, 0));
+        Injection { row, name, lane, begun, healed, ended, outcome, recovery, overlapped, required }
     }
 }
 

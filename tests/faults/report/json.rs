@@ -74,6 +74,8 @@ fn injection(injection: &Injection) -> Value {
         "healed": injection.healed.as_secs_f64(),
         "ended": injection.ended.as_secs_f64(),
         "overlapped": injection.overlapped,
+        "required": injection.required.0,
+        "requiredAtMost": injection.required.1,
         "detail": detail,
         "broken": broken,
         "acceptedAfterMs": injection.recovery.map(|r| r.accepted.as_secs_f64() * 1e3),

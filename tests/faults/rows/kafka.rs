@@ -25,7 +25,7 @@ pub(super) async fn pauses(mut context: Context) -> Result<Done, Trouble> {
     let (_, id) = world.accepts().await?;
     let published = world.passes(&id, PUBLISHED_AGAIN * SLACK).await;
     let took = began.elapsed();
-    if others.lasted() {
+    if others.requires() {
         published?;
     }
     let broker = index + 1;

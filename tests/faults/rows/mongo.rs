@@ -131,7 +131,7 @@ async fn stores_again(context: &Context) -> Result<Duration, String> {
     let began = Instant::now();
     let (_, id) = context.world.accepts().await?;
     let stored = context.world.reaches(&id, "stored", STORED_GAP * SLACK).await;
-    if others.lasted() {
+    if others.requires() {
         stored?;
     }
     Ok(began.elapsed())

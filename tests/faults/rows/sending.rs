@@ -32,7 +32,7 @@ impl Sends {
 
     /// Whether all were accepted and soon, as they must be while the host is left alone.
     pub(super) fn all_accepted(&self, host: &Calm) -> Result<(), String> {
-        if !host.lasted() {
+        if !host.requires() {
             return Ok(());
         }
         if let Some(other) = self.answers.iter().find(|answer| **answer != Some(200)) {

@@ -58,10 +58,10 @@ pub(super) async fn recreated(mut context: Context) -> Result<Done, Trouble> {
     let (bridge, since) = (context.calm(&[Part::Bridge]), unix_ms());
     world.members.iter().for_each(|member| member.link.heal());
     let noticed = gap(&world, doc! { "reason": "recreated", "epoch": { "$gte": since } }).await;
-    let noticed = match noticed {
-        Ok(after) => format!("noticed after {after:.1?}"),
-        Err(error) if bridge.lasted() => return Err(error.into()),
-        Err(_) => "not noticed, while bridges were harmed too".to_owned(),
+    let noticed = match (noticed, bridge.requires()) {
+        (Ok(after), _) => format!("noticed after {after:.1?}"),
+        (Err(error), true) => return Err(error.into()),
+        (Err(_), false) => "not noticed, while bridges were harmed too".to_owned(),
     };
     Ok(Done::once(format!("with messages published and not stored; {noticed}")))
 }

@@ -129,7 +129,8 @@ impl Group<'_> {
                 // Of another offset this client knows it, if it has read that far.
                 let committed = committed.filter(|committed| committed.offset == at);
                 let epoch = committed.and_then(|committed| committed.epoch);
-                self.start(partition, at, epoch.or_else(|| self.client.epochs().below(partition, at)), gap.as_ref());
+                let epoch = epoch.or_else(|| self.client.epochs().below(partition, at));
+                self.start(partition, at, epoch, gap.as_ref()).await;
             }
             Verdict::Resume { at, gap } => self.resume(partition, at, &gap).await,
             Verdict::Close(gap) => {
@@ -150,14 +151,14 @@ impl Group<'_> {
         match self.client.serve_while(self.shared.store.mark_resumed(gap)).await {
             Ok(()) => {
                 self.note_gap(gap);
-                self.start(partition, at, None, Some(gap));
+                self.start(partition, at, None, Some(gap)).await;
             }
             Err(error) => tracing::debug!(partition, error = %Chain(&error), "a gap could not be marked"),
         }
     }
 
-    fn start(&mut self, partition: i32, at: i64, epoch: Option<i32>, gap: Option<&Gap>) {
-        let Some(queue) = self.client.read(partition, at, epoch) else { return };
+    async fn start(&mut self, partition: i32, at: i64, epoch: Option<i32>, gap: Option<&Gap>) {
+        let Some(queue) = self.client.read(partition, at, epoch).await else { return };
         tracing::info!(topic = %self.shared.topic, partition, offset = at, ?epoch, "reading");
         let generation = self.new_generation();
         let progress = Arc::new(Progress::new(at));
