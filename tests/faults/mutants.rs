@@ -152,7 +152,7 @@ impl Mutant {
             (Place::Send, Some(folder)) => {
                 variant.send = Some(folder.join(format!("send-{}.wasm", self.name)));
                 // Without FULL a rollback journal is safe enough; the bug shows in WAL.
-                variant.journal = Some("wal");
+                variant.variables.push(("outbox_journal", "wal".to_owned()));
             }
             (Place::Bridge, Some(folder)) => {
                 variant.bridge = Some(folder.join("wiber-bridge"));

@@ -24,6 +24,8 @@ const PACE: Duration = Duration::from_millis(100);
 const CALM: Duration = Duration::from_secs(15);
 /// Of a million attempts so many may get no 200.
 const REFUSED_PER_MILLION: usize = 100;
+/// More than a row of the load counts, in bytes.
+const ROW_BYTES: usize = 1_000;
 /// An attempt that waits longer for its answer was not accepted in time.
 const HANGS: Duration = Duration::from_secs(1);
 /// The part of the rate that must have been kept up meanwhile, or the outage was not what it was to be.
@@ -41,7 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(1200);
 pub(crate) async fn run(rate: usize, down: Duration) -> anyhow::Result<Campaign> {
     let clients = (rate * usize::try_from(PACE.as_millis())?).div_ceil(1000);
     println!("outage: {}, {rate} messages a second, {NAME} for {down:?}", Shape::Single.word());
-    let variant = Variant { own_disk: true, ..Variant::default() };
+    let variant = Variant { own_disk: true, variables: bounds(rate, down), ..Variant::default() };
     let world = World::start(Shape::Single, "outage", &variant, PATIENCE).await?;
     let begun = Instant::now();
     let load = Load::start_counting(
@@ -67,6 +69,14 @@ pub(crate) async fn run(rate: usize, down: Duration) -> anyhow::Result<Campaign>
     }
     world.stop().await;
     Ok(campaign)
+}
+
+/// Bounds that an outage twice as long would not reach; each message is sent with a key, which counts as a row too.
+fn bounds(rate: usize, down: Duration) -> Vec<(&'static str, String)> {
+    let seconds = usize::try_from((down + CALM).as_secs()).unwrap_or(usize::MAX);
+    let rows = 2 * 2 * rate * seconds;
+    let bound = |name, wanted: usize, usual: usize| (name, wanted.max(usual).to_string());
+    vec![bound("outbox_rows_max", rows, 2_000_000), bound("outbox_bytes_max", rows * ROW_BYTES, 1 << 31)]
 }
 
 async fn outage(

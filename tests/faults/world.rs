@@ -61,8 +61,8 @@ pub(crate) struct Variant {
     pub(crate) send: Option<PathBuf>,
     /// Variables of the bridges' environment.
     pub(crate) settings: Vec<(String, String)>,
-    /// The outbox's journal, as the functions' variable says it.
-    pub(crate) journal: Option<&'static str>,
+    /// Variables of the functions.
+    pub(crate) variables: Vec<(&'static str, String)>,
     /// The outbox and Kafka lie on the machine's own disk, whose fsync takes its time, rather than on small ones that
     /// rows can fill.
     pub(crate) own_disk: bool,
@@ -119,8 +119,8 @@ impl World {
         for (name, value) in &variant.settings {
             plan = plan.setting(name, value);
         }
-        if let Some(journal) = variant.journal {
-            plan = plan.variable("outbox_journal", journal);
+        for (name, value) in &variant.variables {
+            plan = plan.variable(name, value);
         }
         let plan = plan
             .folder(folder)

@@ -36,9 +36,6 @@ impl Store {
     /// # Errors
     /// If no answer comes in time; the caller repeats it.
     pub async fn put_dead_letter(&self, letter: &DeadLetter) -> Result<(), Error> {
-        if letter.replays > 0 {
-            self.renew_dead_letter(letter).await?;
-        }
         let mut write = doc! { "$setOnInsert": {
             "reason": letter.reason.code(),
             "detail": &letter.detail,
@@ -51,8 +48,12 @@ impl Store {
             write.insert("$addToSet", doc! { "settles": { "source": source, "sequence": *sequence } });
         }
         if letter.id != letter.origin.to_string() {
+            if letter.replays > 0 {
+                self.renew_dead_letter(letter).await?;
+            }
             return self.upsert_letter(doc! { "_id": &letter.id }, write).await;
         }
+        // A letter that is named by its place is of one record: it is never renewed.
         let here = doc! { "_id": &letter.id, "publishedAt": letter.published_at_ms };
         let mut written = self.upsert_letter(here.clone(), write.clone()).await;
         // Twice, since two that insert the same at once get that error too.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use wiber_bridge::config::{self, Secret};
 use wiber_bridge::store::{
-    DeadLetter, Doubt, Error, GapReason, Hops, MessageDocument, NewGap, Origin, Outcome, Place, Question, Resent,
-    Store, Topic, Trace,
+    DeadLetter, Doubt, Error, GapReason, Hops, LetterFilter, MessageDocument, NewGap, Origin, Outcome, Place, Question,
+    Resent, Store, Topic, Trace,
 };
 use wiber_model::outbox::RowRef;
 use wiber_model::query::MessageState;
@@ -115,10 +115,14 @@ async fn letters_of_a_topic_made_anew_have_a_place_each() {
         futures::future::try_join_all(puts).await.unwrap();
     }
     assert_eq!(store.dead_letter_count().await.unwrap(), 2);
-    for (id, expected) in [("t/1/7", "not-json"), ("t/1/7@9", "no-key")] {
-        let state = store.message(id).await.unwrap();
-        assert!(matches!(&state, Some(MessageState::DeadLettered(l)) if l.reason == expected), "{id}: {state:?}");
+    let mut letters = store.letters(&LetterFilter::default()).await.unwrap();
+    let mut found = Vec::new();
+    while let Some(letter) = letters.next().await.unwrap() {
+        found.push((letter.id, letter.reason, letter.published_at, letter.replays));
     }
+    let expected =
+        |id: &str, reason: &str, published_at, replays| (id.into(), reason.into(), Some(published_at), replays);
+    assert_eq!(found, [expected("t/1/7", "not-json", 4, 0), expected("t/1/7@9", "no-key", 9, 1)]);
 }
 
 #[tokio::test]
