@@ -149,7 +149,8 @@ impl App {
         stop: &CancellationToken,
     ) {
         let (board, metrics) = (self.board.clone(), self.metrics.clone());
-        let probe = probe::run(board, metrics, self.inspector.clone(), self.store.clone(), stop.clone());
+        let outboxes = self.config.outbox_urls.iter().map(ToString::to_string).collect();
+        let probe = probe::run(board, metrics, self.inspector.clone(), self.store.clone(), outboxes, stop.clone());
         spawn(tasks, "probe", stop, async {
             probe.await;
             Ok(())

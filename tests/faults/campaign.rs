@@ -76,7 +76,14 @@ pub(crate) async fn judge(world: &World, phase: &'static str, class: Class, log:
     let began = Instant::now();
     let logged = class == Class::Ordinary;
     let examined = AssertUnwindSafe(checker::examine(&world.stack, log, logged, limit)).catch_unwind().await;
-    let report = examined.map_err(|panic| lane::panic_text(panic.as_ref()));
+    let mut report = examined.map_err(|panic| lane::panic_text(panic.as_ref()));
+    // A topic that is wiped takes the dead letters' records with it.
+    if logged && let Ok(report) = &mut report {
+        let without = checker::letters_without_records(&world.stack).await;
+        report
+            .lost
+            .extend(without.into_iter().map(|letter| format!("its record is not in the dead-letter topic: {letter}")));
+    }
     Judged { phase, seconds: began.elapsed().as_secs_f64(), report }
 }
 

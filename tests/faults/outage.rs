@@ -109,8 +109,9 @@ async fn outage(
     let after = (load.acknowledged() - before) as f64 / CALM.as_secs_f64();
     let meanwhile = ok as f64 / down.as_secs_f64();
     let detail = format!(
-        "down for {down:?}; {ok} accepted, {refused} attempts not ({:.4} %), {:.0}/s before, {:.0}/s meanwhile, \
+        "bounds {}; down for {down:?}; {ok} accepted, {refused} attempts not ({:.4} %), {:.0}/s before, {:.0}/s meanwhile, \
          {after:.0}/s afterwards; a backlog of {gathered} was stored {} after both answered",
+        bounds(rate, down).iter().map(|(name, bound)| format!("{name} {bound}")).collect::<Vec<_>>().join(", "),
         ok as f64 * 100.0 / (ok + refused).max(1) as f64,
         calm as f64 / CALM.as_secs_f64(),
         meanwhile,

@@ -71,6 +71,7 @@ pub(crate) struct Totals {
     pub(crate) doubled: usize,
     pub(crate) misordered: usize,
     pub(crate) unseen: usize,
+    pub(crate) strange: usize,
     pub(crate) unjudged: usize,
 }
 
@@ -106,6 +107,7 @@ impl Campaign {
                     totals.doubled = totals.doubled.max(report.doubled.len());
                     totals.misordered = totals.misordered.max(report.misordered.len());
                     totals.unseen = totals.unseen.max(report.unseen.len());
+                    totals.strange = totals.strange.max(report.strange.len());
                     totals.unjudged += usize::from(report.undrained > 0);
                 }
                 Err(_) => totals.unjudged += 1,
@@ -136,12 +138,14 @@ impl Totals {
             doubled: self.doubled + other.doubled,
             misordered: self.misordered + other.misordered,
             unseen: self.unseen + other.unseen,
+            strange: self.strange + other.strange,
             unjudged: self.unjudged + other.unjudged,
         }
     }
 
     fn is_clean(&self) -> bool {
-        let bad = [self.broken_rows, self.lost, self.doubled, self.misordered, self.unseen, self.unjudged];
+        let bad =
+            [self.broken_rows, self.lost, self.doubled, self.misordered, self.unseen, self.strange, self.unjudged];
         // Where nothing was acknowledged, nothing was shown.
         bad.iter().all(|count| *count == 0) && self.acknowledged > 0 && self.faults > 0
     }
@@ -157,6 +161,9 @@ impl std::fmt::Display for Totals {
         )?;
         if self.not_possible > 0 {
             write!(f, "; {} times a row was not possible here", self.not_possible)?;
+        }
+        if self.strange > 0 {
+            write!(f, "; {} stored that nobody sent", self.strange)?;
         }
         if self.unjudged > 0 { write!(f, "; {} judgements could not be made", self.unjudged) } else { Ok(()) }
     }

@@ -148,7 +148,7 @@ pub(crate) const ALL: &[Row] = &[
     row!(17, "minority or majority of MongoDB cut off", [Mongo], THREE, Ordinary, false, mongo::cut_off),
     row!(18, "all of MongoDB down", [Mongo], BOTH, Ordinary, true, mongo::down),
     row!(19, "writes fail, half or without an answer", [Mongo], BOTH, Ordinary, true, mongo::fails_writes),
-    row!(20, "outbox's disk full", [Host], BOTH, Ordinary, true, outbox::disk_full),
+    row!(20, "outbox's disk full", [Host, Bridge], BOTH, Ordinary, true, outbox::disk_full),
     row!(21, "fsync slow, or failing with EIO", [Host], BOTH, Ordinary, true, outbox::fsync),
     row!(22, "the outbox's log damaged while stopped", [Host], BOTH, Ordinary, true, outbox::damaged),
     row!(23, "links cut, held, one-way, flapping", [Bridge, Kafka, Mongo], BOTH, Ordinary, true, links::cut),

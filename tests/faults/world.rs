@@ -206,13 +206,14 @@ impl World {
             let seen = match call.attempt().await {
                 Ok(answer) if answer.status == 200 => {
                     let id = wiber_tests::send::id(&answer.json());
-                    self.log(from, to, content, &id, began);
+                    self.log(from, to, content, Outcome::Ok(id.clone()), began);
                     return Ok((began.elapsed(), id));
                 }
                 Ok(answer) => answer.to_string(),
                 Err(error) => error.to_string(),
             };
             if began.elapsed() > self.patience {
+                self.log(from, to, content, Outcome::Unknown, began);
                 return Err(format!("no message was accepted for {:?}; last answer: {seen}", self.patience));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -223,16 +224,14 @@ impl World {
     pub(crate) async fn tries(&self) -> Option<u16> {
         let (from, to) = names::pair();
         let (content, began) = (names::unique("tried once"), Instant::now());
-        let answer = self.stack.client.unpooled().sending(&from, &to, &content).attempt().await.ok()?;
-        if answer.status == 200 {
-            self.log(&from, &to, &content, &wiber_tests::send::id(&answer.json()), began);
-        }
-        Some(answer.status)
+        let answered = self.stack.client.unpooled().sending(&from, &to, &content).attempt().await;
+        self.log(&from, &to, &content, Outcome::of(&answered), began);
+        Some(answered.ok()?.status)
     }
 
     /// The judge is to know of what a row sent.
-    pub(crate) fn log(&self, from: &str, to: &str, content: &str, id: &str, started: Instant) {
-        let (from, to, content, outcome) = (from.into(), to.into(), content.into(), Outcome::Ok(id.into()));
+    pub(crate) fn log(&self, from: &str, to: &str, content: &str, outcome: Outcome, started: Instant) {
+        let (from, to, content) = (from.into(), to.into(), content.into());
         let entry = Entry { from, to, content, outcome, started, ended: Instant::now() };
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
     }

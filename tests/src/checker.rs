@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 pub use judge::{Report, judge};
 pub use read_back::{ReadBack, Seen};
 
+use wiber_model::record::header;
+
 use crate::load::{Entry, Outcome};
 use crate::stack::Stack;
 use crate::wait;
@@ -44,6 +46,24 @@ pub async fn examine(stack: &Stack, log: &[Entry], kafka: bool, limit: Duration)
     let report = judge(log, &ReadBack::of(stack, kafka).await);
     // Too late is not drained, even where the last row was freed meanwhile.
     Report { undrained: if undrained { stack.statistics().await.messages.max(1) } else { 0 }, ..report }
+}
+
+/// Dead letters whose records are not in the dead-letter topic, of the topic's present making.
+pub async fn letters_without_records(stack: &Stack) -> Vec<String> {
+    let place = |record: &crate::kafka::Record| {
+        let number = |name| record.header(name).and_then(|text| text.parse::<i64>().ok());
+        Some((number(header::ORIGIN_PARTITION)?, number(header::ORIGIN_OFFSET)?, number(header::ORIGIN_TIME)?))
+    };
+    let records: BTreeSet<(i64, i64, i64)> = stack.dead_records().await.iter().filter_map(place).collect();
+    let letters = stack.store.dead_letters().await;
+    let missing = letters.iter().filter(|letter| {
+        let origin = letter.get_document("origin").cloned().unwrap_or_default();
+        let partition = origin.get_i32("partition").map(i64::from).unwrap_or(-1);
+        let offset = origin.get_i64("offset").unwrap_or(-1);
+        let published = letter.get_i64("publishedAt").unwrap_or(-1);
+        !records.contains(&(partition, offset, published))
+    });
+    missing.map(ToString::to_string).collect()
 }
 
 fn verdict(stack: &Stack, report: &Report) {

@@ -11,6 +11,7 @@ use rand::Rng as _;
 use rand::rngs::StdRng;
 use tokio::task::JoinSet;
 
+use crate::answer::Answer;
 use crate::client::{Client, NoAnswer};
 use crate::{names, wait};
 
@@ -28,6 +29,26 @@ pub enum Outcome {
     Fail,
     /// It may have been taken.
     Unknown,
+}
+
+impl Outcome {
+    /// What one attempt tells.
+    ///
+    /// # Panics
+    /// If a valid message was refused as if it were none.
+    #[must_use]
+    pub fn of(answered: &Result<Answer, NoAnswer>) -> Self {
+        match answered {
+            Err(NoAnswer::Refused(_)) => Self::Fail,
+            Err(NoAnswer::Broken(_)) => Self::Unknown,
+            Ok(answer) => match answer.status {
+                200 => Self::Ok(crate::send::id(&answer.json())),
+                503 => Self::Fail,
+                500 | 502 | 504 => Self::Unknown,
+                _ => panic!("a valid message was refused: {answer}"),
+            },
+        }
+    }
 }
 
 /// One message in the log.
@@ -243,16 +264,7 @@ impl Sender {
             // A resizing histogram takes any value.
             let _ = self.latencies.lock().unwrap_or_else(PoisonError::into_inner).record(micros);
         }
-        match answered {
-            Err(NoAnswer::Refused(_)) => Outcome::Fail,
-            Err(NoAnswer::Broken(_)) => Outcome::Unknown,
-            Ok(answer) => match answer.status {
-                200 => Outcome::Ok(crate::send::id(&answer.json())),
-                503 => Outcome::Fail,
-                500 | 502 | 504 => Outcome::Unknown,
-                _ => panic!("a valid message was refused: {answer}"),
-            },
-        }
+        Outcome::of(&answered)
     }
 }
 

@@ -17,6 +17,9 @@ use crate::store::{DeadLetter, Place};
 /// How long a full queue may hold a dead letter back before it is tried again.
 const QUEUE_WAIT: Duration = Duration::from_secs(5);
 
+/// Most replays that are believed: the count is a header, which anyone may write.
+const REPLAYS_MAX: i64 = 1_000_000;
+
 /// Produces into the dead-letter topic.
 #[derive(Clone)]
 pub(super) struct DeadLetters {
@@ -116,7 +119,7 @@ pub(super) fn document(record: &Record, verdict: &Verdict, at_ms: i64) -> DeadLe
 /// How often the record had been replayed from the dead letters.
 fn replays(original: &OwnedMessage) -> i64 {
     let text = header_of(original, header::REPLAYS).and_then(|value| std::str::from_utf8(value).ok());
-    text.and_then(|text| text.parse().ok()).unwrap_or(0).max(0)
+    text.and_then(|text| text.parse::<i64>().ok()).unwrap_or(0).clamp(0, REPLAYS_MAX)
 }
 
 #[cfg(test)]

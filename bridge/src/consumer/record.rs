@@ -45,6 +45,11 @@ impl Record {
         }
     }
 
+    /// Whether an operator sent it, from the dead letters.
+    pub(super) fn is_replay(&self) -> bool {
+        header_of(&self.original, header::REPLAYS).is_some()
+    }
+
     /// Whether the row that this record was made of, if any, is among these.
     pub(super) fn is_of(&self, rows: &[Origin]) -> bool {
         self.trace.origin().is_none_or(|row| rows.contains(&row))

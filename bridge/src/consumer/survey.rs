@@ -13,7 +13,7 @@ use super::partition::Progress;
 use crate::clock::unix_ms;
 use crate::kafka::{self, Committed, Inspector, Watermarks};
 use crate::report::Chain;
-use crate::store::{self, Gap, GapReason, NewGap, Store, Topic};
+use crate::store::{self, GapReason, NewGap, Store, Topic};
 
 /// Why a survey came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -201,68 +201,11 @@ fn up_to_date(subject: &Subject, log: Watermarks) -> View {
     }
 }
 
-/// What a note says about an open gap.
-pub(super) fn describe(gap: &Gap, outboxes: &[String]) -> String {
-    let resent = |url: &&str| gap.resent.iter().any(|r| r.url == **url);
-    let missing: Vec<&str> = outboxes.iter().map(String::as_str).filter(|url| !resent(url)).collect();
-    let state = if missing.is_empty() {
-        "reading on over what was sent again".to_owned()
-    } else {
-        format!("waiting for {} to send again{}", missing.join(", "), strangers(gap, outboxes))
-    };
-    let known = if gap.records > 0 { format!(", {} records missing", gap.records) } else { String::new() };
-    let (topic, partition, reason) = (&gap.topic, gap.partition, gap.reason.code());
-    format!("log gap in {topic} partition {partition} ({reason}{known}): {state}")
-}
-
-/// Outboxes that have sent again, but are none of ours by their addresses. Addresses are compared as they are set: which
-/// of them lead to one outbox is not for this program to guess.
-fn strangers(gap: &Gap, outboxes: &[String]) -> String {
-    let others = gap.resent.iter().filter(|r| !outboxes.contains(&r.url));
-    let others: Vec<String> = others.map(|r| format!("{} (outbox {})", r.url, r.outbox_id)).collect();
-    if others.is_empty() {
-        return String::new();
-    }
-    let others = others.join(", ");
-    format!(
-        "; {others} did so, but is not in WIBER_OUTBOX_URLS of this process: where it is the same outbox, write its URL \
-         alike on every bridge"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::store::Resent;
-
-    #[test]
-    fn a_note_names_the_outboxes_that_are_waited_for_and_those_that_came_under_other_names() {
-        let resent = |url: &str| Resent { url: url.into(), outbox_id: "x".into(), from_offset: 0 };
-        let mut gap = Gap {
-            topic: "t".into(),
-            partition: 3,
-            epoch: 1,
-            reason: GapReason::Recreated,
-            topic_id: "id".into(),
-            resume_at: 0,
-            records: 0,
-            resumed: false,
-            resent: vec![resent("http://a/")],
-        };
-        let outboxes = ["http://a/".to_owned(), "http://127.0.0.1:8000/".to_owned()];
-        let state = |gap: &Gap| describe(gap, &outboxes).split_once(": ").unwrap().1.to_owned();
-        assert_eq!(state(&gap), "waiting for http://127.0.0.1:8000/ to send again");
-        gap.resent.push(resent("http://localhost:8000/"));
-        assert_eq!(
-            state(&gap),
-            "waiting for http://127.0.0.1:8000/ to send again; http://localhost:8000/ (outbox x) did so, but is not in \
-             WIBER_OUTBOX_URLS of this process: where it is the same outbox, write its URL alike on every bridge"
-        );
-        gap.resent.push(resent("http://127.0.0.1:8000/"));
-        assert_eq!(state(&gap), "reading on over what was sent again");
-    }
 
     #[tokio::test]
     async fn partitions_without_an_answer_hide_no_other_and_cost_one_time_out() {

@@ -28,7 +28,10 @@ pub(super) fn arrived<'a>(records: &'a [Record], repeats: &Repeats) -> Arrived<'
     let mut sorted = Arrived::default();
     for record in records {
         match &record.decoded {
-            _ if repeats.covers(record.trace.source.as_deref(), record.offset) => sorted.repeated_later.push(record),
+            // A dead letter that was replayed has no row any more, so nobody repeats it.
+            _ if !record.is_replay() && repeats.covers(record.trace.source.as_deref(), record.offset) => {
+                sorted.repeated_later.push(record);
+            }
             Decoded::Message(_) => sorted.messages.push(record),
             Decoded::Poison(reason, detail) => {
                 sorted.poisoned.push((record, Verdict { reason: *reason, detail: detail.clone() }));
@@ -79,4 +82,45 @@ pub(super) fn fated<'a>(records: &[&'a Record], batch: &Batch, met: &Known) -> F
 
 fn conflict() -> Verdict {
     Verdict { reason: Poison::Conflict, detail: "another message with this id is stored".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::Timestamp;
+    use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
+    use wiber_model::record::{header, source};
+
+    use super::*;
+    use crate::store::{Gap, GapReason, Resent, Trace};
+
+    fn record(offset: i64, replays: Option<&str>) -> Record {
+        let headers =
+            replays.map(|value| OwnedHeaders::new().insert(Header { key: header::REPLAYS, value: Some(value) }));
+        let topic = "t".to_owned();
+        let original = OwnedMessage::new(None, None, topic, Timestamp::NotAvailable, 0, offset, headers);
+        let trace = Trace { source: Some(source("x")), sequence: Some(1), ..Trace::default() };
+        let decoded = Decoded::Poison(Poison::NotJson, String::new());
+        Record { offset, published_at: 0, decoded, trace, bytes: 0, original }
+    }
+
+    #[test]
+    fn what_an_outbox_repeats_is_passed_over_but_no_replay() {
+        let resent = vec![Resent { url: "u".into(), outbox_id: "x".into(), from_offset: 5 }];
+        let gap = Gap {
+            topic: "t".into(),
+            partition: 0,
+            epoch: 1,
+            reason: GapReason::LogStart,
+            topic_id: "t".into(),
+            resume_at: 0,
+            records: 0,
+            resumed: true,
+            resent,
+        };
+        let records = [record(3, None), record(4, Some("1")), record(5, None)];
+        let arrived = arrived(&records, &Repeats::of(&gap));
+        let passed: Vec<i64> = arrived.repeated_later.iter().map(|record| record.offset).collect();
+        let read: Vec<i64> = arrived.poisoned.iter().map(|(record, _)| record.offset).collect();
+        assert_eq!((passed, read), (vec![3], vec![4, 5]));
+    }
 }

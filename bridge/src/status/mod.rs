@@ -3,6 +3,7 @@
 //! Entry points: [`Board`], [`probe`]. Reading the board never waits for a dependency.
 
 mod board;
+pub(crate) mod gaps;
 pub mod probe;
 
 pub use board::Board;

@@ -58,8 +58,30 @@ pub(super) async fn run(config: &Config, store: &Store, replay: &Replay, json: b
     let dead_letters = Topic::open(&config.kafka, &config.kafka.dead_letter_topic())?;
     let producer = (!replay.dry_run).then(|| producer(&config.kafka)).transpose()?;
     let target = Target { producer, topic: &config.kafka.topic, store };
-    let mut letters = store.letters(&filter(which, replay.again)).await?;
     let mut done: Vec<(Letter, Fate)> = Vec::new();
+    let replayed = all(&target, &dead_letters, replay, &mut done).await;
+    // What was done is told also where the rest could not be.
+    match (&replayed, json) {
+        (Err(_), _) if done.is_empty() => {}
+        (_, true) => print_json(&done, replay.dry_run),
+        (_, false) => print(&done, replay.dry_run),
+    }
+    replayed?;
+    let failed = done.iter().any(|(_, fate)| matches!(fate, Fate::Not(_)));
+    // A letter that was named and is not there is not replayed either.
+    let unknown = which.ids.iter().filter(|id| !done.iter().any(|(letter, _)| letter.id == **id));
+    let unknown: Vec<&String> = unknown.inspect(|id| eprintln!("wiber: no dead letter {id} waits")).collect();
+    Ok(if failed || !unknown.is_empty() { Outcome::Differences } else { Outcome::Clean })
+}
+
+/// Replays all that were chosen, and notes in `done` what became of each.
+async fn all(
+    target: &Target<'_>,
+    dead_letters: &Topic,
+    replay: &Replay,
+    done: &mut Vec<(Letter, Fate)>,
+) -> anyhow::Result<()> {
+    let mut letters = target.store.letters(&filter(&replay.which, replay.again)).await?;
     loop {
         let mut some = Vec::new();
         while some.len() < AT_ONCE
@@ -68,11 +90,11 @@ pub(super) async fn run(config: &Config, store: &Store, replay: &Replay, json: b
             some.push(letter);
         }
         if some.is_empty() {
-            break;
+            return Ok(());
         }
         let mut found = Vec::new();
         tokio::task::block_in_place(|| {
-            records::read(&dead_letters, &some, |letter, record| found.push((letter.clone(), record)))
+            records::read(dead_letters, &some, |letter, record| found.push((letter.clone(), record)))
         })?;
         some.retain(|letter| !found.iter().any(|(found, _)| found.id == letter.id));
         for (letter, record) in found {
@@ -82,16 +104,6 @@ pub(super) async fn run(config: &Config, store: &Store, replay: &Replay, json: b
         let gone = format!("its record is not in {}", dead_letters.name());
         done.extend(some.into_iter().map(|letter| (letter, Fate::Not(gone.clone()))));
     }
-    if json {
-        print_json(&done, replay.dry_run)
-    } else {
-        print(&done, replay.dry_run)
-    }
-    let failed = done.iter().any(|(_, fate)| matches!(fate, Fate::Not(_)));
-    // A letter that was named and is not there is not replayed either.
-    let unknown = which.ids.iter().filter(|id| !done.iter().any(|(letter, _)| letter.id == **id));
-    let unknown: Vec<&String> = unknown.inspect(|id| eprintln!("wiber: no dead letter {id} waits")).collect();
-    Ok(if failed || !unknown.is_empty() { Outcome::Differences } else { Outcome::Clean })
 }
 
 struct Target<'a> {
@@ -107,7 +119,7 @@ impl Target<'_> {
             return Fate::Not("its value was too large to be copied and lay at the origin only".to_owned());
         }
         let Some(producer) = &self.producer else { return Fate::WouldGo(record.key.as_deref().map(partition_of)) };
-        let replays = letter.replays + 1;
+        let replays = letter.replays.saturating_add(1);
         match deliver(producer, self.topic, &record, replays).await {
             Ok(place) => match self.store.mark_replayed(letter, replays, clock::unix_ms()).await {
                 Ok(()) => Fate::Sent(place),

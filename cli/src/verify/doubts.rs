@@ -9,7 +9,7 @@ use wiber_model::record::Poison;
 use super::Context;
 use super::content::{Id, contradiction, digest};
 use super::findings::{Findings, Kind};
-use super::outboxes::{Held, Rows};
+use super::outboxes::{Held, Outboxes, Rows};
 use super::published::{Entry, Odd, Published};
 use crate::when;
 
@@ -77,12 +77,16 @@ pub(super) async fn resolve(
     context: &Context<'_>,
     published: &Published,
     rows: &Rows,
+    outboxes: &mut Outboxes,
     findings: &mut Findings,
 ) -> Result<Doubts, store::Error> {
     let mut doubts = Doubts::default();
     let mut letters = Letters::default();
     let mut all = context.store.letters(&LetterFilter { replayed_too: true, ..LetterFilter::default() }).await?;
     while let Some(letter) = all.next().await? {
+        for row in &letter.settles {
+            outboxes.meet(Some(&row.source), Some(row.sequence));
+        }
         letters.add(letter);
     }
     let open: Vec<&Entry> = published.not_stored().collect();

@@ -85,7 +85,7 @@ async fn verify(context: &Context<'_>, outboxes: &mut Outboxes, show: usize) -> 
     let rows = outboxes.rows(context).await?;
     let late =
         tokio::task::block_in_place(|| unmatched::find(context, &published, &mut stored, outboxes, &mut findings))?;
-    let doubts = doubts::resolve(context, &published, &rows, &mut findings).await?;
+    let doubts = doubts::resolve(context, &published, &rows, outboxes, &mut findings).await?;
     stored.resolve_holes(context, &mut findings).await?;
     let lost = if context.scope.is_everything() { outboxes.report_lost(&mut findings) } else { 0 };
     let messages = published.messages() + late.found;

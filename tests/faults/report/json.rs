@@ -28,6 +28,7 @@ fn totals(totals: &Totals) -> Value {
         "doubled": totals.doubled,
         "misordered": totals.misordered,
         "unseen": totals.unseen,
+        "strange": totals.strange,
         "judgementsMissing": totals.unjudged,
     })
 }
@@ -54,6 +55,7 @@ fn judged(judged: &Judged) -> Value {
     let found = match &judged.report {
         Ok(report) => json!({
             "lost": report.lost, "doubled": report.doubled, "misordered": report.misordered, "unseen": report.unseen,
+            "strange": report.strange,
         }),
         Err(error) => json!({ "error": error }),
     };

@@ -70,7 +70,7 @@ fn rows(out: &mut String, run: &Run) -> std::fmt::Result {
         "Recovery is the time from the healing of a fault to the first 200, and to a message stored that was sent after \
          it: the slowest of the faults that no other overlapped, and in brackets of all. Whatever else happens, no message \
          may be lost, doubled, misordered or unseen; what a row expects besides is required while no other fault harms \
-         what that rests on: how many of those expectations were, and of how many.\n"
+         what that rests on: how many of those expectations were, and of how many; a dash where nothing depends on others.\n"
     )?;
     writeln!(out, "| row | fault | injected | repetitions | accepted again s | stored again s | required | broken |")?;
     writeln!(out, "|--:|---|--:|--:|--:|--:|--:|--:|")?;
@@ -86,7 +86,7 @@ fn rows(out: &mut String, run: &Run) -> std::fmt::Result {
             let (required, depended) = injection.required;
             (sum.0 + required, sum.1 + depended)
         });
-        let required = if depended == 0 { "always".to_owned() } else { format!("{required} of {depended}") };
+        let required = if depended == 0 { "–".to_owned() } else { format!("{required} of {depended}") };
         let slowest = |alone: bool, of: fn(&crate::injection::Recovery) -> f64| {
             let counted = injections.iter().filter(|injection| !(alone && injection.overlapped));
             let slowest = counted.filter_map(|injection| injection.recovery.as_ref().map(of)).reduce(f64::max);
@@ -133,6 +133,7 @@ fn findings(out: &mut String, run: &Run) -> std::fmt::Result {
                         ("doubled", &report.doubled),
                         ("misordered", &report.misordered),
                         ("unseen", &report.unseen),
+                        ("stored and sent by nobody", &report.strange),
                     ];
                     for (kind, found) in kinds {
                         for finding in found.iter().take(SHOWN) {

@@ -26,6 +26,8 @@ pub struct Report {
     pub misordered: Vec<String>,
     /// Stored and not shown by paging, or shown and not stored.
     pub unseen: Vec<String>,
+    /// Stored and in nobody's log; a finding where the log has all that was sent.
+    pub strange: Vec<String>,
     /// Rows that were still in the outbox when no more time was left for draining.
     pub undrained: i64,
 }
@@ -64,6 +66,9 @@ pub fn judge(log: &[Entry], back: &ReadBack) -> Report {
     for seen in back.stored.values().flatten() {
         by_content.entry(&seen.content).or_default().push(seen);
     }
+    let sent: BTreeSet<&str> = log.iter().map(|entry| entry.content.as_str()).collect();
+    let strange = back.stored.values().flatten().filter(|seen| !sent.contains(seen.content.as_str()));
+    report.strange = strange.map(|seen| format!("{} of {:?}", seen.id, seen.users)).collect();
     for entry in log {
         let copies = by_content.get(entry.content.as_str()).map(Vec::as_slice).unwrap_or_default();
         outcome(entry, copies, &mut report);
@@ -82,7 +87,7 @@ fn outcome(entry: &Entry, copies: &[&Seen], report: &mut Report) {
     match &entry.outcome {
         Outcome::Ok(id) => {
             report.acknowledged += 1;
-            if !copies.iter().any(|copy| copy.id == *id) {
+            if !copies.iter().any(|copy| copy.id == *id && copy.users.0 == entry.from && copy.users.1 == entry.to) {
                 report.lost.push(name("not stored"));
             }
             if copies.len() > 1 {
@@ -165,6 +170,10 @@ mod tests {
 
     use super::*;
 
+    fn seen(n: i64) -> Seen {
+        Seen { id: format!("id {n}"), seq: n, users: ("a".into(), "b".into()), content: format!("text {n}") }
+    }
+
     /// Three messages of one conversation, sent one after the other, all well.
     fn sound() -> (Vec<Entry>, ReadBack) {
         let begin = Instant::now();
@@ -177,8 +186,7 @@ mod tests {
             started: at(10 * n),
             ended: at(10 * n + 5),
         };
-        let seen: Vec<Seen> =
-            (1..=3).map(|n| Seen { id: format!("id {n}"), seq: n, content: format!("text {n}") }).collect();
+        let seen: Vec<Seen> = (1..=3).map(|n| seen(n)).collect();
         let all = BTreeMap::from([(Conversation::of("a", "b"), seen)]);
         ((1..=3).map(entry).collect(), ReadBack { paged: all.clone(), stored: all.clone(), logged: all })
     }
@@ -209,6 +217,7 @@ mod tests {
     fn a_lost_message_is_seen() {
         check(|_, stored, _| drop(stored.pop()), [true, false, false, false]);
         check(|_, stored, _| stored[2].id = "another".into(), [true, false, false, false]);
+        check(|_, stored, _| stored[2].users = ("b".into(), "a".into()), [true, false, false, false]);
     }
 
     #[test]
@@ -221,6 +230,14 @@ mod tests {
     #[test]
     fn a_message_stored_though_refused_is_seen() {
         check(|log, _, _| log[0].outcome = Outcome::Fail, [false, true, false, false]);
+    }
+
+    #[test]
+    fn a_message_that_nobody_sent_is_named() {
+        let (mut log, back) = sound();
+        assert!(judge(&log, &back).strange.is_empty());
+        log.pop();
+        assert_eq!(judge(&log, &back).strange.len(), 1);
     }
 
     #[test]

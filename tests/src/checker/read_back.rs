@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use mongodb::bson::Document;
+use serde_json::Value;
 use wiber_model::{Conversation, record::header};
 
 use crate::send::{id, seq};
@@ -15,6 +16,8 @@ pub struct Seen {
     pub id: String,
     /// Its place in the conversation; in Kafka, its offset.
     pub seq: i64,
+    /// Who sent it, to whom.
+    pub users: (String, String),
     /// Its text.
     pub content: String,
 }
@@ -43,12 +46,17 @@ impl ReadBack {
             let seen = page.iter().map(|message| Seen {
                 id: id(message),
                 seq: seq(message),
-                content: message["content"].as_str().unwrap_or_default().to_owned(),
+                users: (member(message, "fromUser"), member(message, "toUser")),
+                content: member(message, "content"),
             });
             back.paged.insert(conversation, seen.collect());
         }
         back
     }
+}
+
+fn member(message: &Value, name: &str) -> String {
+    message[name].as_str().unwrap_or_default().to_owned()
 }
 
 fn text(document: &Document, name: &str) -> String {
@@ -66,6 +74,7 @@ fn stored(documents: &[Document]) -> BTreeMap<Conversation, Vec<Seen>> {
         let seen = Seen {
             id: text(document, "_id"),
             seq: document.get_i64("seq").unwrap_or_default(),
+            users: (text(document, "fromUser"), text(document, "toUser")),
             content: text(document, "content"),
         };
         let conversation = Conversation::of(&text(document, "fromUser"), &text(document, "toUser"));
@@ -88,7 +97,9 @@ async fn logged(stack: &Stack) -> BTreeMap<Conversation, Vec<Seen>> {
         };
         if ids.insert(id.clone()) {
             let conversation = message.conversation();
-            found.entry(conversation).or_default().push(Seen { id, seq: record.offset, content: message.content });
+            let users = (message.from_user, message.to_user);
+            let seen = Seen { id, seq: record.offset, users, content: message.content };
+            found.entry(conversation).or_default().push(seen);
         }
     }
     found

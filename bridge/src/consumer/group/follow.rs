@@ -14,11 +14,13 @@ use super::super::slot::{Reading, Slot, State};
 use super::super::survey::{self, Finding, Silent, Survey};
 use super::Group;
 use crate::report::Chain;
+use crate::status::gaps;
 use crate::store::Gap;
 
 /// Time between two surveys while a partition waits.
 const SURVEY_INTERVAL_WAITING: Duration = Duration::from_millis(500);
-const NOTE: &str = "consumer";
+/// The key of the note that the partitions could not be surveyed.
+pub(super) const NOTE: &str = "consumer";
 
 impl Group<'_> {
     /// Acts on a survey, or waits a little longer for the next one.
@@ -222,22 +224,18 @@ impl Group<'_> {
     }
 
     fn note_gap(&self, gap: &Gap) {
-        self.parts.board.set_note(gap_note(gap.partition), survey::describe(gap, &self.outboxes));
+        self.parts.board.set_note(gaps::note(gap.partition), gaps::describe(gap, &self.outboxes));
         self.shared.metrics.log_gap_records.with_label_values(&[gap.partition.to_string()]).set(gap.records);
     }
 
     pub(super) fn clear_notes(&self, partition: i32) {
-        self.parts.board.clear_note(&gap_note(partition));
+        self.parts.board.clear_note(&gaps::note(partition));
         self.parts.board.clear_note(&refused_note(partition));
         self.parts.board.clear_note(&silent_note(partition));
         self.parts.board.clear_note(&waiting_note(partition));
         // The label may never have been used.
         let _ = self.shared.metrics.log_gap_records.remove_label_values(&[partition.to_string()]);
     }
-}
-
-fn gap_note(partition: i32) -> String {
-    format!("gap/{partition}")
 }
 
 fn refused_note(partition: i32) -> String {

@@ -160,6 +160,10 @@ impl<'a> Group<'a> {
             self.slots.remove(partition);
             self.clear_notes(*partition);
         }
+        // Nothing is surveyed without partitions, so nothing else would take it away.
+        if self.slots.is_empty() {
+            self.parts.board.clear_note(follow::NOTE);
+        }
     }
 
     fn survey(&mut self) -> Option<Surveying> {
