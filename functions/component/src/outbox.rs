@@ -16,20 +16,37 @@ pub const CONDITION_LIMIT: Duration = Duration::from_millis(2_200);
 /// The instance's connections, of one kind.
 pub struct Connections {
     pool: Pool<Spin>,
-    read_only: bool,
+    purpose: Purpose,
+}
+
+/// What connections are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Accepting: what is found may be answered to a sender as durable.
+    Accept,
+    /// Draining: what is found is sent on, and may be sent again.
+    Drain,
+    /// Reading.
+    Read,
 }
 
 impl Connections {
-    /// Connections that may write.
+    /// Connections for accepting: the first one makes durable what it finds.
     #[must_use]
-    pub const fn writing() -> Self {
-        Self { pool: Pool::new(), read_only: false }
+    pub const fn accepting() -> Self {
+        Self { pool: Pool::new(), purpose: Purpose::Accept }
+    }
+
+    /// Connections for draining. They open where nothing more can be written too, so that the bridge can tell of that.
+    #[must_use]
+    pub const fn draining() -> Self {
+        Self { pool: Pool::new(), purpose: Purpose::Drain }
     }
 
     /// Connections on which a write is an error.
     #[must_use]
     pub const fn read_only() -> Self {
-        Self { pool: Pool::new(), read_only: true }
+        Self { pool: Pool::new(), purpose: Purpose::Read }
     }
 }
 
@@ -37,13 +54,15 @@ impl Connections {
     async fn open(&self) -> Result<Database<Spin>, Error> {
         let journal = journal().await?;
         let connection = Spin::open().await?;
-        if self.read_only {
+        if self.purpose == Purpose::Read {
             return Database::open_read_only(connection, journal).await;
         }
         let database = Database::open(connection, journal).await?;
         if self.pool.is_unused() {
             database.check().await?;
-            database.make_durable().await?;
+            if self.purpose == Purpose::Accept {
+                database.make_durable().await?;
+            }
         }
         Ok(database)
     }

@@ -20,7 +20,7 @@ const POLL_IDLE_MICROS: u64 = 20_000;
 const IDLE_AFTER_MS: i64 = 10_000;
 
 thread_local! {
-    static CONNECTIONS: Rc<Connections> = Rc::new(Connections::writing());
+    static CONNECTIONS: Rc<Connections> = Rc::new(Connections::draining());
     static LAST_ROW_MS: Cell<i64> = const { Cell::new(0) };
 }
 

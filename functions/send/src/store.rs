@@ -37,7 +37,7 @@ struct Shared {
 
 thread_local! {
     static SHARED: Rc<Shared> = Rc::new(Shared {
-        connections: Rc::new(Connections::writing()),
+        connections: Rc::new(Connections::accepting()),
         committer: Rc::default(),
         expired_at_ms: Cell::new(0),
         last_write: RefCell::default(),
