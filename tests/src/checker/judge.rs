@@ -186,7 +186,7 @@ mod tests {
             started: at(10 * n),
             ended: at(10 * n + 5),
         };
-        let seen: Vec<Seen> = (1..=3).map(|n| seen(n)).collect();
+        let seen: Vec<Seen> = (1..=3).map(seen).collect();
         let all = BTreeMap::from([(Conversation::of("a", "b"), seen)]);
         ((1..=3).map(entry).collect(), ReadBack { paged: all.clone(), stored: all.clone(), logged: all })
     }
