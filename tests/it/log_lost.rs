@@ -70,7 +70,7 @@ async fn sent(stack: &Stack, (from, to): &(String, String), count: usize) -> Vec
         let (content, started) = (names::unique("in order"), Instant::now());
         let id = send::id(&stack.client.send(from, to, &content).await);
         let (from, to, outcome) = (from.clone(), to.clone(), Outcome::Ok(id));
-        log.push(Entry { from, to, content, outcome, started, ended: Instant::now() });
+        log.push(Entry { from, to, content, batch: None, outcome, started, ended: Instant::now() });
     }
     log
 }

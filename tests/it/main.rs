@@ -13,6 +13,7 @@ mod grants;
 mod host_killed;
 mod http;
 mod kafka_down;
+mod large_bodies;
 mod log_lost;
 mod message_path;
 mod mongodb_down;
@@ -81,6 +82,7 @@ fn promises() -> Vec<Trial> {
         on_each_host(grants::tests),
         start::tests(),
         on_each_host(outbox_file::tests),
+        large_bodies::tests(Host::Embedded),
         on_each_host(outbox_full::tests),
         on_each_host(outbox_protocol::tests),
         outbox_log::tests(),

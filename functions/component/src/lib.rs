@@ -1,6 +1,6 @@
 //! What the four components share: the adapters between spin-sdk and the handlers. Builds for wasm32-wasip2 only.
 //!
-//! Entry points: [`split`] and [`answer`] around a handler, [`settings`], [`System`], [`HttpBridge`] and, with the
+//! Entry points: [`split`] and [`answer`] or [`answer_to`] around a handler, [`settings`], [`System`], [`HttpBridge`] and, with the
 //! feature `outbox`, [`Connections`]. Nothing here decides anything, and nothing of one user's request is kept for the
 //! next: only settings and connections outlive a request.
 
@@ -8,6 +8,8 @@
 mod bridge;
 #[cfg(target_family = "wasm")]
 mod http;
+#[cfg(target_family = "wasm")]
+mod large;
 #[cfg(all(target_family = "wasm", feature = "outbox"))]
 mod outbox;
 #[cfg(target_family = "wasm")]
@@ -18,7 +20,7 @@ mod system;
 #[cfg(target_family = "wasm")]
 pub use crate::{
     bridge::HttpBridge,
-    http::{Incoming, answer, split},
+    http::{Incoming, answer, answer_to, split},
     settings::settings,
     system::System,
 };

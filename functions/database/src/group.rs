@@ -9,10 +9,10 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::{Bounds, Connection, Database, Entry, Error};
+use crate::{Batch, Bounds, Connection, Database, Error};
 
-/// Most entries in one statement.
-const GROUP_ENTRIES_MAX: usize = 1_000;
+/// Most messages in one statement; a batch is never divided.
+const GROUP_MESSAGES_MAX: usize = 1_000;
 
 /// How one task wakes another, and how a task is started.
 #[allow(async_fn_in_trait, reason = "components are single-threaded; no caller needs Send")]
@@ -44,11 +44,11 @@ pub trait Source {
     fn put(&self, database: Database<Self::Connection>);
 }
 
-/// What became of an entry: whether it was inserted.
+/// What became of a batch: whether it was inserted.
 type Outcome = Result<bool, Error>;
 
 struct Waiter<R> {
-    entry: Entry,
+    batch: Batch,
     outcome: Rc<RefCell<Option<Outcome>>>,
     ringer: Option<R>,
 }
@@ -66,24 +66,24 @@ impl<B: Bell> Default for Committer<B> {
 }
 
 impl<B: Bell + 'static> Committer<B> {
-    /// Makes the entry durable together with whatever else is waiting. `Ok(false)`: its key is taken or the outbox is
+    /// Makes the batch durable together with whatever else is waiting. `Ok(false)`: its key is taken or the outbox is
     /// full, and nothing was written for it.
     ///
     /// # Errors
     /// See [`Error::nothing_written`].
-    pub async fn commit<S: Source + 'static>(self: &Rc<Self>, source: &Rc<S>, entry: Entry, bounds: Bounds) -> Outcome {
+    pub async fn commit<S: Source + 'static>(self: &Rc<Self>, source: &Rc<S>, batch: Batch, bounds: Bounds) -> Outcome {
         if cfg!(feature = "mutant-early-answer") {
             let source = Rc::clone(source);
-            B::spawn(async move { drop(accept(&*source, &[entry], bounds).await) });
+            B::spawn(async move { drop(accept(&*source, &[batch], bounds).await) });
             return Ok(true);
         }
         let outcome = Rc::new(RefCell::new(None));
         if self.committing.replace(true) {
             let (ringer, listener) = B::new();
-            self.queue.borrow_mut().push(Waiter { entry, outcome: Rc::clone(&outcome), ringer: Some(ringer) });
+            self.queue.borrow_mut().push(Waiter { batch, outcome: Rc::clone(&outcome), ringer: Some(ringer) });
             B::listen(listener).await;
         } else {
-            self.queue.borrow_mut().push(Waiter { entry, outcome: Rc::clone(&outcome), ringer: None });
+            self.queue.borrow_mut().push(Waiter { batch, outcome: Rc::clone(&outcome), ringer: None });
             self.commit_group(&**source, bounds).await;
             self.go_on(Rc::clone(source), bounds);
         }
@@ -111,11 +111,15 @@ impl<B: Bell + 'static> Committer<B> {
     async fn commit_group<S: Source>(&self, source: &S, bounds: Bounds) {
         let group: Vec<_> = {
             let mut queue = self.queue.borrow_mut();
-            let size = queue.len().min(GROUP_ENTRIES_MAX);
+            let sums = queue.iter().scan(0, |messages, waiter| {
+                *messages += waiter.batch.entries.len();
+                Some(*messages)
+            });
+            let size = sums.take_while(|messages| *messages <= GROUP_MESSAGES_MAX).count().max(1).min(queue.len());
             queue.drain(..size).collect()
         };
-        let (entries, waiters): (Vec<_>, Vec<_>) = group.into_iter().map(|w| (w.entry, (w.outcome, w.ringer))).unzip();
-        let result = accept(source, &entries, bounds).await;
+        let (batches, waiters): (Vec<_>, Vec<_>) = group.into_iter().map(|w| (w.batch, (w.outcome, w.ringer))).unzip();
+        let result = accept(source, &batches, bounds).await;
         let mut ringers = Vec::with_capacity(waiters.len());
         for (index, (outcome, ringer)) in waiters.into_iter().enumerate() {
             let inserted = result.as_ref().map(|inserted| inserted.get(index) == Some(&true)).map_err(Clone::clone);
@@ -128,9 +132,9 @@ impl<B: Bell + 'static> Committer<B> {
     }
 }
 
-async fn accept<S: Source>(source: &S, entries: &[Entry], bounds: Bounds) -> Result<Vec<bool>, Error> {
+async fn accept<S: Source>(source: &S, batches: &[Batch], bounds: Bounds) -> Result<Vec<bool>, Error> {
     let database = source.take().await?;
-    let result = database.accept(entries, bounds).await;
+    let result = database.accept(batches, bounds).await;
     if result.as_ref().err().is_none_or(Error::nothing_written) {
         source.put(database);
     }

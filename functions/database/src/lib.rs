@@ -24,7 +24,7 @@ mod native;
 #[cfg(test)]
 mod tests;
 
-pub use accept::{Bounds, Entry};
+pub use accept::{Batch, Bounds, Earlier, Entry, Form, Key};
 pub use connection::{Connection, Value};
 pub use drain::Lease;
 pub use error::Error;

@@ -42,17 +42,6 @@ impl Depth {
 }
 
 impl<C: Connection> Database<C> {
-    /// The message that a key got first, as JSON.
-    ///
-    /// # Errors
-    /// Whatever SQLite says.
-    pub async fn message_of_key(&self, user: &str, key: &str) -> Result<Option<String>, Error> {
-        let found = self
-            .one("SELECT message FROM idempotency WHERE user = ?1 AND key = ?2", &[user.into(), key.into()])
-            .await?;
-        Ok(if found == Value::Null { None } else { Some(found.into_text()) })
-    }
-
     /// The message with this id, if it is still in the outbox.
     ///
     /// # Errors

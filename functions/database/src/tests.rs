@@ -1,6 +1,7 @@
 //! The statements on a real SQLite.
 
 mod accepting;
+mod batches;
 mod draining;
 mod grouping;
 mod leasing;
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 use wiber_model::{Message, NewMessage};
 
 use crate::native::Native;
-use crate::{Bounds, Database, Entry, JournalSetting};
+use crate::{Batch, Bounds, Database, Entry, Form, JournalSetting, Key};
 
 const ROOMY: Bounds = Bounds { rows_max: 1_000_000, bytes_max: 1 << 30 };
 
@@ -44,9 +45,30 @@ fn entry(n: u8) -> Entry {
         NewMessage {
             from_user: "alice".into(), to_user: "bob".into(), content: format!("number {n} \0 \"quoted\" é")
         };
-    Entry::new(&Message::accept(new, 1_000 + i64::from(n), [n; 10]), None, "request", "trace").unwrap()
+    Entry::new(&Message::accept(new, 1_000 + i64::from(n), [n; 10])).unwrap()
 }
 
-fn keyed(n: u8, user: &str, key: &str) -> Entry {
-    Entry { key: Some((user.into(), key.into())), ..entry(n) }
+/// These entries together.
+fn batch(numbers: impl IntoIterator<Item = u8>) -> Batch {
+    let entries = numbers.into_iter().map(entry).collect();
+    Batch { entries, key: None, request_id: "request".into(), traceparent: "trace".into() }
+}
+
+/// Entry number `n` alone.
+fn one(n: u8) -> Batch {
+    batch([n])
+}
+
+/// Entry number `n` alone, with a key.
+fn keyed(n: u8, user: &str, key: &str) -> Batch {
+    with_key(one(n), user, key, Form::Single)
+}
+
+/// The entries as an array with a key.
+fn keyed_array(numbers: impl IntoIterator<Item = u8>, user: &str, key: &str) -> Batch {
+    with_key(batch(numbers), user, key, Form::Array)
+}
+
+fn with_key(batch: Batch, user: &str, key: &str, form: Form) -> Batch {
+    Batch { key: Some(Key { user: user.into(), key: key.into(), form }), ..batch }
 }

@@ -4,10 +4,16 @@ use bytes::Bytes;
 
 use crate::problem::Problem;
 
-/// The body broke off.
+/// Why a body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the body could not be read to its end")]
-pub struct BodyError;
+pub enum BodyError {
+    /// It broke off.
+    #[error("the body could not be read to its end")]
+    Incomplete,
+    /// Others take all the memory that there is for large bodies.
+    #[error("other large bodies take the memory that there is for them; nothing was written")]
+    NoRoom,
+}
 
 /// A body, piece by piece.
 #[allow(async_fn_in_trait, reason = "components are single-threaded; no caller needs Send")]
@@ -20,7 +26,10 @@ pub trait Body {
 pub(crate) async fn read(body: &mut impl Body, bytes_max: usize) -> Result<Vec<u8>, Problem> {
     let mut whole = Vec::new();
     while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|e| Problem::bad_request("body-incomplete", e.to_string()))?;
+        let piece = piece.map_err(|error| match error {
+            BodyError::Incomplete => Problem::bad_request("body-incomplete", error.to_string()),
+            BodyError::NoRoom => Problem::unavailable("busy", error.to_string()),
+        })?;
         if whole.len() + piece.len() > bytes_max {
             return Err(Problem::too_large(bytes_max));
         }

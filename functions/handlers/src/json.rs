@@ -1,8 +1,8 @@
 //! Objects that users send, read strictly: every broken rule is collected, repeated and unknown fields included.
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use wiber_model::{NewMessage, Violation};
+use wiber_model::{BATCH_MESSAGES_MAX, NewMessage, Violation};
 
 use crate::problem::Problem;
 
@@ -67,15 +67,60 @@ fn text(value: &RawValue) -> Result<Option<String>, serde_json::Error> {
     value.get().starts_with('"').then(|| serde_json::from_str(value.get())).transpose()
 }
 
-/// Reads a message to send.
-pub(crate) fn new_message(document: Document) -> Result<NewMessage, Vec<Violation>> {
+/// The elements of a JSON array, the first [`BATCH_MESSAGES_MAX`] of them, and how many there are; `None` where it is
+/// another value.
+#[derive(Debug)]
+pub(crate) struct Elements(pub(crate) Option<(Vec<Document>, usize)>);
+
+impl<'de> Deserialize<'de> for Elements {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        if !raw.get().starts_with('[') {
+            return Ok(Self(None));
+        }
+        serde_json::from_str(raw.get()).map(|First(first, count)| Self(Some((first, count)))).map_err(D::Error::custom)
+    }
+}
+
+/// The first elements of an array, and the number of all.
+struct First(Vec<Document>, usize);
+
+impl<'de> Deserialize<'de> for First {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counting;
+
+        impl<'de> Visitor<'de> for Counting {
+            type Value = First;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a JSON array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<First, A::Error> {
+                let mut first = Vec::new();
+                while first.len() < BATCH_MESSAGES_MAX {
+                    let Some(document) = elements.next_element()? else { break };
+                    first.push(document);
+                }
+                let mut count = first.len();
+                // Millions of them may follow, which are not kept.
+                while elements.next_element::<IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                Ok(First(first, count))
+            }
+        }
+
+        deserializer.deserialize_seq(Counting)
+    }
+}
+
+/// Reads a message to send; `what` is what it stands in.
+pub(crate) fn new_message(document: Document, what: &str) -> Result<NewMessage, Vec<Violation>> {
     const FIELDS: [&str; 3] = ["fromUser", "toUser", "content"];
     let Document::Object(fields) = document else {
-        return Err(vec![Violation::new(
-            "body",
-            "wrong-type",
-            "the body must be a JSON object with fromUser, toUser and content",
-        )]);
+        let detail = format!("{what} must be a JSON object with fromUser, toUser and content");
+        return Err(vec![Violation::new("body", "wrong-type", detail)]);
     };
     let mut values: [Option<String>; 3] = [None, None, None];
     let mut seen = [false; 3];
@@ -119,7 +164,7 @@ mod tests {
     fn check(body: &str, expected: &str) {
         let outcome = match parse::<Document>(body.as_bytes()) {
             Err(problem) => problem.code.to_owned(),
-            Ok(document) => match new_message(document) {
+            Ok(document) => match new_message(document, "the body") {
                 Ok(_) => "ok".to_owned(),
                 Err(violations) => {
                     violations.iter().map(|v| format!("{}:{}", v.field, v.code)).collect::<Vec<_>>().join(" ")

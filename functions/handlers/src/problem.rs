@@ -8,6 +8,9 @@ use wiber_model::Violation;
 /// Seconds after which a client may try again what is full or down.
 const RETRY_AFTER_SECONDS: &str = "1";
 
+/// How many fields the detail of a problem names; all of them stand in its errors.
+const FIELDS_SHOWN: usize = 10;
+
 /// A problem on its way to becoming an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -62,7 +65,10 @@ impl Problem {
     }
 
     pub(crate) fn invalid(errors: Vec<Violation>) -> Self {
-        let fields: Vec<&str> = errors.iter().map(|e| e.field.as_str()).collect();
+        let mut fields: Vec<&str> = errors.iter().take(FIELDS_SHOWN).map(|e| e.field.as_str()).collect();
+        if errors.len() > FIELDS_SHOWN {
+            fields.push("…");
+        }
         let detail = format!("{} of the request's rules broken: {}", errors.len(), fields.join(", "));
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail) }
     }

@@ -12,6 +12,7 @@ use crate::problem::Problem;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
     Send,
+    SendBatch,
     Conversation(String, String),
     ConversationByQuery,
     Timeline(String),
@@ -38,6 +39,7 @@ impl Route {
         Ok(match segments.as_slice() {
             [""] => Self::Welcome,
             ["messages"] => Self::Send,
+            ["messages", "batch"] => Self::SendBatch,
             ["messages", "conversation"] => Self::ConversationByQuery,
             ["messages", "timeline"] => Self::TimelineByQuery,
             ["messages", "count"] => Self::Count,
@@ -60,7 +62,7 @@ impl Route {
 
     /// The methods that the path answers.
     pub(crate) fn allow(&self) -> &'static str {
-        if *self == Self::Send { "POST, OPTIONS" } else { "GET, HEAD, OPTIONS" }
+        if matches!(self, Self::Send | Self::SendBatch) { "POST, OPTIONS" } else { "GET, HEAD, OPTIONS" }
     }
 }
 
@@ -102,6 +104,9 @@ mod tests {
         check("/", "Welcome");
         check("/messages", "Send");
         check("/messages/", "404");
+        check("/messages/batch", "SendBatch");
+        check("/messages/batch/", "404");
+        check("/messages/batch/alice", "404");
         check("/messages/alice", "404");
         check("/messages/alice/bob", r#"Conversation("alice", "bob")"#);
         check("/messages/alice/bob/", "404");

@@ -1,12 +1,13 @@
-//! Sending: `POST /messages`, and whether it would work: `GET /health/readiness/send`.
+//! Sending: `POST /messages`, `POST /messages/batch`, and whether it would work: `GET /health/readiness/send`.
 
-use wiber_model::{BODY_BYTES_MAX, Message, NewMessage, Violation};
+mod request;
+
+use wiber_model::{Message, NewMessage, Violation};
 
 use crate::answer::{self, Answer, Reply};
 use crate::body::{self, Body};
 use crate::context::{Context, Entropy};
 use crate::headers::{idempotency_key, require_json};
-use crate::json::{self, Document};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::route::{self, Call, Route};
@@ -14,12 +15,23 @@ use crate::settings::Settings;
 use crate::status::{Condition, readiness};
 use crate::{Head, SettingsError};
 
-/// A message on its way into the outbox, with what travels beside it.
+/// How many messages a request may bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One, as an object.
+    Single,
+    /// Some, as an array.
+    Batch,
+}
+
+/// Messages on their way into the outbox, all of them or none, with what travels beside them.
 #[derive(Debug, Clone)]
 pub struct Submission {
-    /// The message.
-    pub message: Message,
-    /// The sender's idempotency key.
+    /// The messages in their order, at least one.
+    pub messages: Vec<Message>,
+    /// How they were sent.
+    pub form: Form,
+    /// The idempotency key of their sender, who is the same for all then.
     pub key: Option<String>,
     /// The sender's request id.
     pub request_id: String,
@@ -32,8 +44,8 @@ pub struct Submission {
 pub enum Accepted {
     /// It is durable.
     New,
-    /// Its key was used before, for this message.
-    Earlier(Box<Message>),
+    /// Its key was used before, for these messages.
+    Earlier(Form, Vec<Message>),
     /// The outbox is at its bound; nothing was written.
     Full,
 }
@@ -79,7 +91,7 @@ async fn decide(
     context: &Context,
 ) -> Result<Reply, Problem> {
     let route = Route::of(head)?;
-    if !matches!(route, Route::Send | Route::ReadinessSend) {
+    if !matches!(route, Route::Send | Route::SendBatch | Route::ReadinessSend) {
         return Err(Problem::not_found("no such path; GET / lists what there is"));
     }
     if let Call::Options(reply) = route::method(head, route.allow())? {
@@ -89,12 +101,14 @@ async fn decide(
         Parameters::parse(head.uri.query())?.only(&[]).finish()?;
         return Ok(readiness::send(outbox.condition().await));
     }
-    require_json(head, BODY_BYTES_MAX)?;
-    let bytes = body::read(body, BODY_BYTES_MAX).await?;
-    let document: Document = json::parse(&bytes)?;
+    let form = if route == Route::SendBatch { Form::Batch } else { Form::Single };
+    require_json(head, form.body_bytes_max())?;
+    let bytes = body::read(body, form.body_bytes_max()).await?;
+    let read = request::Read::of(form, &bytes)?;
+    drop(bytes);
     let key = idempotency_key(head)?;
     let parameters = Parameters::parse(head.uri.query())?.only(&[]).finish();
-    let new = match (json::new_message(document), parameters) {
+    let new = match (read.messages(key.is_some()), parameters) {
         (Ok(new), Ok(())) => new,
         (Ok(_), Err(problem)) => return Err(problem),
         (Err(fields), parameters) => {
@@ -102,43 +116,60 @@ async fn decide(
             return Err(Problem::invalid(fields.into_iter().chain(unknown).collect()));
         }
     };
-    accept(new, key, outbox, entropy, context).await
+    accept(new, form, key, outbox, entropy, context).await
 }
 
 async fn accept(
-    new: NewMessage,
+    new: Vec<NewMessage>,
+    form: Form,
     key: Option<String>,
     outbox: &impl Outbox,
     entropy: &impl Entropy,
     context: &Context,
 ) -> Result<Reply, Problem> {
-    let mut random = [0; 10];
-    random.copy_from_slice(&entropy.random().to_be_bytes()[..10]);
-    let message = Message::accept(new, entropy.now_ms(), random);
+    let now = entropy.now_ms();
+    let accept = |new| {
+        let mut random = [0; 10];
+        random.copy_from_slice(&entropy.random().to_be_bytes()[..10]);
+        Message::accept(new, now, random)
+    };
+    let messages: Vec<Message> = new.into_iter().map(accept).collect();
     let submission = Submission {
-        message: message.clone(),
+        messages: messages.clone(),
+        form,
         key,
         request_id: context.request_id.clone(),
         traceparent: context.traceparent.clone(),
     };
     match outbox.accept(submission).await.map_err(problem)? {
-        Accepted::New => Ok(Reply::json(&message)),
-        Accepted::Earlier(earlier) => {
-            let Message { from_user, to_user, content, .. } = message;
-            repeated(&earlier, &NewMessage { from_user, to_user, content })
+        Accepted::New => Ok(form.reply(&messages)),
+        Accepted::Earlier(earlier_form, earlier) if form == earlier_form && is_same(&earlier, &messages) => {
+            Ok(form.reply(&earlier))
+        }
+        Accepted::Earlier(..) => {
+            let detail = "this key was used by the same sender for another request";
+            Err(Problem::invalid(vec![Violation::new("Idempotency-Key", "key-reused", detail)]))
         }
         Accepted::Full => Err(Problem::unavailable("outbox-full", "the outbox is full; nothing was written")),
     }
 }
 
-/// The answer to a key that was used before.
-fn repeated(earlier: &Message, new: &NewMessage) -> Result<Reply, Problem> {
-    let same = earlier.from_user == new.from_user && earlier.to_user == new.to_user && earlier.content == new.content;
-    if same {
-        return Ok(Reply::json(earlier));
+/// Whether two requests said the same.
+fn is_same(earlier: &[Message], now: &[Message]) -> bool {
+    earlier.len() == now.len()
+        && earlier.iter().zip(now).all(|(earlier, now)| {
+            earlier.from_user == now.from_user && earlier.to_user == now.to_user && earlier.content == now.content
+        })
+}
+
+impl Form {
+    /// The answer: in the form of the request.
+    fn reply(self, messages: &[Message]) -> Reply {
+        match (self, messages) {
+            (Self::Single, [message]) => Reply::json(message),
+            _ => Reply::json(&messages),
+        }
     }
-    let detail = "this key was used by the same sender for another request";
-    Err(Problem::invalid(vec![Violation::new("Idempotency-Key", "key-reused", detail)]))
 }
 
 fn problem(error: OutboxError) -> Problem {
@@ -198,6 +229,7 @@ mod tests {
         const JSON: (&str, &str) = ("content-type", "application/json");
         check(post("/messages/", &[]), "x", 404, "not-found").await;
         check(get("/messages"), "", 405, "method-not-allowed").await;
+        check(get("/messages/batch"), "", 405, "method-not-allowed").await;
         check(with(&[("content-length", "99999999")]), "x", 415, "unsupported-media-type").await;
         check(with(&[JSON, ("content-length", "65537")]), "x", 413, "body-too-large").await;
         check(with(&[JSON]), &"x".repeat(65_537), 413, "body-too-large").await;
@@ -207,6 +239,14 @@ mod tests {
         check(post("/messages?x=1", &[JSON]), GOOD, 422, "invalid").await;
         check(post("/messages?%zz=1", &[JSON]), GOOD, 400, "bad-percent-encoding").await;
         check(with(&[JSON]), GOOD, 200, "").await;
+        let batch = |headers: &[(&str, &str)]| post("/messages/batch", headers);
+        check(batch(&[]), "x", 415, "unsupported-media-type").await;
+        check(batch(&[JSON, ("content-length", "8388609")]), "x", 413, "body-too-large").await;
+        check(batch(&[JSON]), &" ".repeat(8_388_609), 413, "body-too-large").await;
+        check(batch(&[JSON]), &format!("[{GOOD}"), 400, "not-json").await;
+        check(batch(&[JSON, ("idempotency-key", "a b")]), "[]", 400, "bad-idempotency-key").await;
+        check(batch(&[JSON]), GOOD, 422, "invalid").await;
+        check(batch(&[JSON]), &format!("[{GOOD}]"), 200, "").await;
     }
 
     #[tokio::test]
@@ -257,16 +297,60 @@ mod tests {
         outcome(Err(OutboxError::Unknown), 500, "outcome-unknown").await;
     }
 
+    fn earlier(messages: &[(&str, &str)], form: Form) -> Scripted {
+        let accept = |(to, content): &(&str, &str)| {
+            let new = NewMessage { from_user: "alice".into(), to_user: (*to).into(), content: (*content).into() };
+            Message::accept(new, 5, [9; 10])
+        };
+        let messages = messages.iter().map(accept).collect();
+        Scripted { outcome: Some(Ok(Accepted::Earlier(form, messages))), ..Scripted::default() }
+    }
+
+    const KEYED: [(&str, &str); 2] = [("content-type", "application/json"), ("idempotency-key", "k")];
+
     #[tokio::test]
     async fn a_repeated_key_answers_with_the_first_message_or_names_the_difference() {
-        let new = NewMessage { from_user: "alice".into(), to_user: "bob".into(), content: "Hello!".into() };
-        let first = Message::accept(new, 5, [9; 10]);
-        let earlier = Accepted::Earlier(Box::new(first.clone()));
-        let outbox = Scripted { outcome: Some(Ok(earlier)), ..Scripted::default() };
-        let headers = [("content-type", "application/json"), ("idempotency-key", "k")];
-        let (status, json) = send(with(&headers), GOOD, &outbox).await;
-        assert_eq!((status, json["messageId"].as_str()), (200, Some(first.message_id.as_str())));
-        let (status, json) = send(with(&headers), &GOOD.replace("Hello", "Bye"), &outbox).await;
+        let outbox = earlier(&[("bob", "Hello!")], Form::Single);
+        let (status, json) = send(with(&KEYED), GOOD, &outbox).await;
+        assert_eq!((status, json["timestamp"].as_i64()), (200, Some(5)));
+        let (status, json) = send(with(&KEYED), &GOOD.replace("Hello", "Bye"), &outbox).await;
         assert_eq!((status, json["errors"][0]["code"].as_str()), (422, Some("key-reused")));
+    }
+
+    fn array(messages: &[&str]) -> String {
+        format!("[{}]", messages.join(","))
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_answered_in_its_order() {
+        let outbox = Scripted::default();
+        let body = array(&[GOOD, &GOOD.replace("Hello", "Bye"), &GOOD.replace("alice", "carol")]);
+        let (status, json) =
+            send(post("/messages/batch", &[("content-type", "application/json")]), &body, &outbox).await;
+        let contents: Vec<&str> = json.as_array().unwrap().iter().filter_map(|m| m["content"].as_str()).collect();
+        assert_eq!((status, contents), (200, vec!["Hello!", "Bye!", "Hello!"]));
+        let accepted = outbox.accepted.borrow();
+        assert_eq!((accepted.len(), accepted[0].messages.len(), accepted[0].form), (1, 3, Form::Batch));
+    }
+
+    #[tokio::test]
+    async fn a_repeated_batch_is_the_same_in_form_number_and_fields() {
+        let batch = |messages: &[&str]| (post("/messages/batch", &KEYED), array(messages));
+        let (one, other) = (GOOD, GOOD.replace("Hello", "Bye"));
+        let outbox = earlier(&[("bob", "Hello!"), ("bob", "Bye!")], Form::Batch);
+        let mut outcomes = Vec::new();
+        for (head, body) in [
+            batch(&[one, &other]),
+            batch(&[&other, one]),
+            batch(&[one]),
+            batch(&[one, &other, one]),
+            (with(&KEYED), one.to_owned()),
+        ] {
+            outcomes.push(send(head, &body, &outbox).await.0);
+        }
+        assert_eq!(outcomes, [200, 422, 422, 422, 422]);
+        let outbox = earlier(&[("bob", "Hello!")], Form::Single);
+        let (head, body) = batch(&[one]);
+        assert_eq!(send(head, &body, &outbox).await.0, 422);
     }
 }

@@ -91,6 +91,7 @@ fn welcome() -> Reply {
         "description": "Messages that are durable before they are acknowledged, in order, stored once.",
         "calls": {
             "send": "POST /messages",
+            "batch": "POST /messages/batch",
             "conversation": "GET /messages/{user1}/{user2}",
             "timeline": "GET /messages/user/{username}",
             "count": "GET /messages/count",

@@ -5,12 +5,13 @@ mod store;
 
 use spin_sdk::http::{IntoResponse, Request};
 use spin_sdk::http_service;
-use wiber_component::{System, answer, settings, split};
+use wiber_component::{System, answer_to, settings, split};
 
 #[http_service]
 async fn send(request: Request) -> impl IntoResponse {
     let (head, mut body) = split(request);
     let settings = settings().await;
     let outbox = store::Store::new(&settings);
-    answer(wiber_handlers::send::respond(&head, &mut body, &outbox, &System, &settings).await)
+    let answer = wiber_handlers::send::respond(&head, &mut body, &outbox, &System, &settings).await;
+    answer_to(body, answer)
 }

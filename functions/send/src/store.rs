@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use wiber_component::{CONDITION_LIMIT, Connections, System, bounds, condition, report, within};
 use wiber_database::spin::StreamBell;
-use wiber_database::{Bounds, Committer, Entry, Error, Source};
-use wiber_handlers::send::{Accepted, Outbox, OutboxError, Submission};
+use wiber_database::{Batch, Bounds, Committer, Entry, Error, Key, Source};
+use wiber_handlers::send::{Accepted, Form, Outbox, OutboxError, Submission};
 use wiber_handlers::status::Condition;
 use wiber_handlers::{Entropy, Settings, SettingsError};
 use wiber_model::Message;
@@ -65,11 +65,19 @@ impl Store {
         Self { shared: SHARED.with(Rc::clone), bounds: bounds(settings) }
     }
 
-    async fn message_of_key(&self, user: &str, key: &str) -> Result<Option<Message>, Error> {
+    /// What the request that used this key first was answered.
+    async fn earlier(&self, key: &Key) -> Result<Option<Accepted>, Error> {
         let database = self.shared.connections.take().await?;
-        let json = database.message_of_key(user, key).await?;
+        let earlier = database.earlier(&key.user, &key.key).await?;
         self.shared.connections.put(database);
-        json.map(|json| serde_json::from_str(&json).map_err(|e| Error::Damaged(e.to_string()))).transpose()
+        let Some(earlier) = earlier else { return Ok(None) };
+        let form = match earlier.form {
+            wiber_database::Form::Single => Form::Single,
+            wiber_database::Form::Array => Form::Batch,
+        };
+        let messages = earlier.messages.iter().map(|json| serde_json::from_str(json));
+        let messages: Result<Vec<Message>, _> = messages.collect();
+        Ok(Some(Accepted::Earlier(form, messages.map_err(|error| Error::Damaged(error.to_string()))?)))
     }
 
     fn remember<T>(&self, write: &Result<T, Error>) {
@@ -136,6 +144,19 @@ impl Store {
     }
 }
 
+/// What the outbox is given.
+fn batch(submission: Submission) -> Result<Batch, serde_json::Error> {
+    let Submission { messages, form, key, request_id, traceparent } = submission;
+    let form = match form {
+        Form::Single => wiber_database::Form::Single,
+        Form::Batch => wiber_database::Form::Array,
+    };
+    let sender = messages.first().map(|message| message.from_user.clone()).unwrap_or_default();
+    let key = key.map(|key| Key { user: sender, key, form });
+    let entries: Result<Vec<Entry>, _> = messages.iter().map(Entry::new).collect();
+    Ok(Batch { entries: entries?, key, request_id, traceparent })
+}
+
 /// Why a submission was certainly not taken.
 fn refused(error: &Error) -> OutboxError {
     report(error);
@@ -147,28 +168,24 @@ impl Outbox for Store {
         if let Err(error) = self.expire_keys().await {
             report(&error);
         }
-        let Submission { message, key, request_id, traceparent } = submission;
-        let asked = key.clone().map(|key| (message.from_user.clone(), key));
+        let batch = batch(submission).map_err(|e| OutboxError::Refused(e.to_string()))?;
+        let asked = batch.key.clone();
         let earlier = async || match &asked {
-            Some((user, key)) => self.message_of_key(user, key).await.map(|found| found.map(Box::new)),
+            Some(key) => self.earlier(key).await,
             None => Ok(None),
         };
-        let entry =
-            Entry::new(&message, key, &request_id, &traceparent).map_err(|e| OutboxError::Refused(e.to_string()))?;
-        let committed = self.shared.committer.commit(&self.shared.connections, entry, self.bounds).await;
-        // Where a bound or a key left the entry out, nothing was written.
+        let committed = self.shared.committer.commit(&self.shared.connections, batch, self.bounds).await;
+        // Where a bound or a key left the batch out, nothing was written.
         if committed != Ok(false) {
             self.remember(&committed);
         }
         match committed {
             Ok(true) => Ok(Accepted::New),
             // Only now, since a look-up before it would cost every send a turn at a connection of its own.
-            Ok(false) => {
-                Ok(earlier().await.map_err(|error| refused(&error))?.map_or(Accepted::Full, Accepted::Earlier))
-            }
+            Ok(false) => Ok(earlier().await.map_err(|error| refused(&error))?.unwrap_or(Accepted::Full)),
             // A disk that takes nothing new still answers for what it took.
             Err(error) if error.nothing_written() => match earlier().await {
-                Ok(Some(earlier)) => Ok(Accepted::Earlier(earlier)),
+                Ok(Some(earlier)) => Ok(earlier),
                 Ok(None) | Err(_) => Err(refused(&error)),
             },
             Err(error) => {

@@ -1,6 +1,7 @@
 //! The HTTP suite: every row of the API table, with good and bad input, at, below and above each limit. It uses names of
 //! its own only, so that any deployment can be tested.
 
+mod batch;
 mod body;
 mod check;
 mod conversation;
@@ -24,6 +25,7 @@ use wiber_tests::site::Place;
 
 pub(crate) fn tests(place: Place) -> Vec<Trial> {
     let files = [
+        batch::tests(place),
         body::tests(place),
         conversation::tests(place),
         count::tests(place),

@@ -1,6 +1,6 @@
 use wiber_model::outbox::{PublishedRow, READ_BYTES_MAX, RowRef, Which};
 
-use super::{Outbox, ROOMY, entry};
+use super::{Outbox, ROOMY, entry, one};
 use crate::native::Native;
 use crate::{Database, Lease, Value};
 
@@ -15,7 +15,7 @@ fn exact(position: i64, n: u8) -> RowRef {
 
 async fn filled(outbox: &Outbox, rows: u8) -> Database<Native> {
     let database = outbox.open().await;
-    database.accept(&(1..=rows).map(entry).collect::<Vec<_>>(), ROOMY).await.unwrap();
+    database.accept(&(1..=rows).map(one).collect::<Vec<_>>(), ROOMY).await.unwrap();
     database
 }
 
@@ -38,9 +38,10 @@ async fn a_read_holds_no_more_than_it_returns() {
     let outbox = Outbox::new();
     let database = outbox.open().await;
     let long = |n| {
-        let mut entry = entry(n);
+        let mut batch = one(n);
+        let entry = &mut batch.entries[0];
         entry.json = format!("{:?}", "x".repeat(30_000));
-        entry
+        batch
     };
     database.accept(&(1..=255).map(long).collect::<Vec<_>>(), ROOMY).await.unwrap();
     let rows = database.read(Which::Unpublished, 0, 1_000).await.unwrap();
@@ -98,7 +99,7 @@ async fn positions_are_never_reused() {
     let database = filled(&outbox, 2).await;
     database.settle(&[exact(1, 1), exact(2, 2)]).await.unwrap();
     assert_eq!(database.depth().await.unwrap().bytes, 0);
-    database.accept(&[entry(3)], ROOMY).await.unwrap();
+    database.accept(&[one(3)], ROOMY).await.unwrap();
     assert_eq!(positions(&database, Which::Unpublished, 0, 9).await, [3]);
 }
 
@@ -132,7 +133,7 @@ async fn another_connections_commit_is_noticed() {
     let (reader, writer) = (outbox.open().await, outbox.open().await);
     let before = reader.data_version().await.unwrap();
     assert_eq!(reader.data_version().await.unwrap(), before);
-    writer.accept(&[entry(1)], ROOMY).await.unwrap();
+    writer.accept(&[one(1)], ROOMY).await.unwrap();
     assert_ne!(reader.data_version().await.unwrap(), before);
 }
 

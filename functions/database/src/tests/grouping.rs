@@ -1,7 +1,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::{Outbox, ROOMY, entry};
+use super::{Outbox, ROOMY, entry, one};
 use crate::native::{LocalBell, Native};
 use crate::{Bounds, Committer, Database, Error, Pool, Source, open::JournalSetting};
 
@@ -42,7 +42,7 @@ async fn send(connections: &Rc<Connections>, count: u8, bounds: Bounds) -> Vec<R
     let committer = Rc::new(Committer::<LocalBell>::default());
     let sends = (1..=count).map(|n| {
         let (committer, connections) = (Rc::clone(&committer), Rc::clone(connections));
-        async move { committer.commit(&connections, entry(n), bounds).await }
+        async move { committer.commit(&connections, one(n), bounds).await }
     });
     tokio::task::LocalSet::new().run_until(futures::future::join_all(sends)).await
 }

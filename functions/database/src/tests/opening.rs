@@ -1,4 +1,4 @@
-use super::{Outbox, ROOMY, entry};
+use super::{Outbox, ROOMY, one};
 use crate::native::Native;
 use crate::{Database, Error, JournalSetting};
 
@@ -42,7 +42,7 @@ async fn a_reader_cannot_write() {
     let outbox = Outbox::new();
     drop(outbox.open().await);
     let reader = Database::open_read_only(Native::open(&outbox.path), JournalSetting::Auto).await.unwrap();
-    assert!(reader.accept(&[entry(1)], ROOMY).await.is_err());
+    assert!(reader.accept(&[one(1)], ROOMY).await.is_err());
     assert_eq!(reader.depth().await.unwrap().messages, 0);
     assert!(!reader.outbox_id().is_empty());
 }
@@ -69,7 +69,7 @@ async fn a_file_that_is_no_database_is_damaged_not_replaced() {
 async fn a_small_file_with_broken_pages_is_damaged() {
     let outbox = Outbox::new();
     let database = Database::open(Native::open(&outbox.path), JournalSetting::Truncate).await.unwrap();
-    database.accept(&(0..=255).map(entry).collect::<Vec<_>>(), ROOMY).await.unwrap();
+    database.accept(&(0..=255).map(one).collect::<Vec<_>>(), ROOMY).await.unwrap();
     database.check().await.unwrap();
     drop(database);
     let mut bytes = std::fs::read(&outbox.path).unwrap();
@@ -119,7 +119,7 @@ async fn what_an_earlier_process_left_is_made_durable_by_copying_it() {
     let outbox = Outbox::new();
     // Stays open, as a killed process would leave its log: the last one that closes copies it.
     let earlier = outbox.open().await;
-    earlier.accept(&[entry(1)], ROOMY).await.unwrap();
+    earlier.accept(&[one(1)], ROOMY).await.unwrap();
     let holds_it = || {
         let bytes = std::fs::read(&outbox.path).unwrap();
         bytes.windows(8).any(|window| window == b"number 1")
@@ -136,7 +136,7 @@ async fn what_an_earlier_process_left_is_made_durable_by_copying_it() {
 async fn a_reader_that_ends_in_time_does_not_keep_an_outbox_from_being_made_durable() {
     let outbox = Outbox::new();
     let database = outbox.open().await;
-    database.accept(&[entry(1)], ROOMY).await.unwrap();
+    database.accept(&[one(1)], ROOMY).await.unwrap();
     let reader = outbox.open().await;
     reader.run("BEGIN", &[]).await.unwrap();
     reader.one("SELECT count(*) FROM outbox", &[]).await.unwrap();

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Outbox, ROOMY, entry};
+use super::{Outbox, ROOMY, entry, one};
 use crate::native::Native;
 use crate::{Database, Error, JournalSetting, Pool};
 
@@ -19,7 +19,7 @@ async fn check_removal(ends: &[&str]) {
     let (outbox, pool) = (Outbox::new(), Pool::new());
     let first = take(&pool, &outbox.path).await.unwrap();
     let id = first.outbox_id().to_owned();
-    first.accept(&[entry(1)], ROOMY).await.unwrap();
+    first.accept(&[one(1)], ROOMY).await.unwrap();
     pool.put(first);
     for end in ends {
         std::fs::remove_file(format!("{}{end}", outbox.path.display())).unwrap();
@@ -29,7 +29,7 @@ async fn check_removal(ends: &[&str]) {
     assert!(matches!(&refusal, Error::NotDurable(reason) if reason.contains(&id)), "{refusal}");
     let second = take(&pool, &outbox.path).await.unwrap();
     assert_ne!(second.outbox_id(), id);
-    second.accept(&[entry(2)], ROOMY).await.unwrap();
+    second.accept(&[one(2)], ROOMY).await.unwrap();
     drop(second);
     assert!(outbox.open().await.find(&entry(2).message_id).await.unwrap().is_some());
 }

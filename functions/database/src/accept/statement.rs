@@ -1,0 +1,68 @@
+//! The statement that accepts, and what it is given.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+
+use super::Batch;
+
+/// An entry as the statement reads it. The message is a text within the text: SQLite before 3.45 cuts a JSON string at
+/// an escaped NUL, and as a text of its own the escape never reaches its parser.
+#[derive(Serialize)]
+pub(super) struct Item<'a> {
+    id: &'a str,
+    message: &'a str,
+    request: &'a str,
+    trace: &'a str,
+    at: i64,
+    bytes: i64,
+    user: Option<&'a str>,
+    /// The key that the message is recorded under.
+    key: Option<String>,
+    /// The key as its sender gave it.
+    given: Option<&'a str>,
+    /// Rows and bytes of this batch and all earlier ones of the statement: the bound holds for each batch on its own.
+    rows_sum: i64,
+    bytes_sum: i64,
+}
+
+// Everything is selected before the first row is inserted, since the table has triggers (SQLite's insert.c), so that a
+// batch's own first row does not take the key from the others.
+pub(super) const ACCEPT: &str =
+    "INSERT INTO outbox (message_id, message, request_id, traceparent, accepted_at, bytes, key_user, key)
+    SELECT e.value ->> 'id', e.value ->> 'message', e.value ->> 'request', e.value ->> 'trace', e.value ->> 'at',
+           e.value ->> 'bytes', e.value ->> 'user', e.value ->> 'key'
+    FROM counters AS c, json_each(?1) AS e
+    WHERE c.messages + c.keys + (e.value ->> 'rows_sum') <= ?2 AND c.bytes + (e.value ->> 'bytes_sum') <= ?3
+        AND (e.value ->> 'key' IS NULL OR NOT EXISTS (SELECT 1 FROM idempotency AS i WHERE i.user = e.value ->> 'user'
+            AND i.key IN (e.value ->> 'given', (e.value ->> 'given') || char(10))))
+    ORDER BY e.key";
+
+/// The statement's items. Of batches with one key all but the first are left out, whatever becomes of that.
+pub(super) fn items<'a>(batches: &[&'a Batch]) -> Vec<Item<'a>> {
+    let (mut rows_sum, mut bytes_sum) = (0_i64, 0_i64);
+    let mut keys = HashSet::new();
+    let mut items = Vec::with_capacity(batches.len());
+    for batch in batches {
+        if batch.key.as_ref().is_some_and(|key| !keys.insert((&key.user, &key.key))) {
+            continue;
+        }
+        let (rows, bytes) = batch.cost();
+        rows_sum = rows_sum.saturating_add(rows);
+        bytes_sum = bytes_sum.saturating_add(bytes);
+        items.extend(batch.entries.iter().enumerate().map(|(index, entry)| Item {
+            id: &entry.message_id,
+            message: &entry.json,
+            request: &batch.request_id,
+            trace: &batch.traceparent,
+            at: entry.accepted_at,
+            bytes: batch.bytes(entry),
+            user: batch.key.as_ref().map(|key| key.user.as_str()),
+            key: batch.key.as_ref().map(|key| key.of_message(index, batch.first_id())),
+            given: batch.key.as_ref().map(|key| key.key.as_str()),
+            rows_sum,
+            bytes_sum,
+        }));
+    }
+    items
+}
