@@ -232,7 +232,7 @@ impl World {
     /// The judge is to know of what a row sent.
     pub(crate) fn log(&self, from: &str, to: &str, content: &str, outcome: Outcome, started: Instant) {
         let (from, to, content) = (from.into(), to.into(), content.into());
-        let entry = Entry { from, to, content, outcome, started, ended: Instant::now() };
+        let entry = Entry { from, to, content, batch: None, outcome, started, ended: Instant::now() };
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
     }
 

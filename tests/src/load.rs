@@ -1,24 +1,21 @@
 //! Clients that send all the time, and the log of what became of each message: the oracle that everything else is judged
 //! against.
 
+mod sender;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use rand::Rng as _;
-use rand::rngs::StdRng;
 use tokio::task::JoinSet;
 
 use crate::answer::Answer;
 use crate::client::{Client, NoAnswer};
 use crate::{names, wait};
 
-/// Between two attempts of the same message.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
-/// For how long one message is tried after the load was told to stop.
-const LAST_TRY: Duration = Duration::from_secs(30);
+use sender::Sender;
 
 /// What a client knows of one message in the end (the words are Jepsen's).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +57,8 @@ pub struct Entry {
     pub to: String,
     /// Its text, which no other message has.
     pub content: String,
+    /// The batch that it is part of, by its key; the messages of a batch follow each other in the log.
+    pub batch: Option<String>,
     /// What became of it.
     pub outcome: Outcome,
     /// When its first attempt began.
@@ -75,7 +74,8 @@ pub struct Shape {
     pub clients: usize,
     /// Pause of a client between two messages.
     pub pace: Duration,
-    /// Clients that do not behave: a refused message is given up now and then, and one that got a 200 is sent again.
+    /// Clients that do not behave: a refused message is given up now and then, one that got a 200 is sent again, and some
+    /// are sent in batches.
     pub fickle: bool,
 }
 
@@ -84,11 +84,6 @@ impl Default for Shape {
         Self { clients: 8, pace: Duration::from_millis(15), fickle: false }
     }
 }
-
-/// How often a fickle client gives up a message that was refused.
-const GIVES_UP: f64 = 0.2;
-/// How often it sends again what got a 200.
-const REPEATS: f64 = 0.05;
 
 /// By client, since when an attempt waits.
 type Waiting = Mutex<HashMap<usize, Instant>>;
@@ -190,89 +185,5 @@ impl Load {
             log.extend(entries.expect("a client does not panic"));
         }
         log
-    }
-}
-
-struct Sender {
-    draws: StdRng,
-    client: Client,
-    from: String,
-    to: String,
-    stop: Arc<AtomicBool>,
-    acknowledged: Arc<AtomicUsize>,
-    refused: Arc<AtomicUsize>,
-    waiting: Arc<Waiting>,
-    index: usize,
-    latencies: Arc<Mutex<Histogram<u64>>>,
-    fickle: bool,
-}
-
-impl Sender {
-    async fn run(mut self, pace: Duration) -> Vec<Entry> {
-        let mut log = Vec::new();
-        let mut clock = tokio::time::interval(pace.max(Duration::from_millis(1)));
-        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while !self.stop.load(Ordering::Relaxed) {
-            clock.tick().await;
-            log.extend(self.message().await);
-        }
-        log
-    }
-
-    /// One message, tried until its outcome is known; a second entry where a repeat was answered with another id.
-    async fn message(&mut self) -> Vec<Entry> {
-        let content = names::unique(&"x".repeat(self.draws.random_range(1..200)));
-        let key = names::unique("key");
-        let started = Instant::now();
-        let mut outcome = Outcome::Fail;
-        let mut stopped_at = None;
-        loop {
-            outcome = worse(outcome, self.attempt(&content, &key).await);
-            if let Outcome::Ok(_) = outcome {
-                self.acknowledged.fetch_add(1, Ordering::Relaxed);
-                break;
-            }
-            self.refused.fetch_add(1, Ordering::Relaxed);
-            if self.fickle && outcome == Outcome::Fail && self.draws.random_bool(GIVES_UP) {
-                break;
-            }
-            if self.stop.load(Ordering::Relaxed) && stopped_at.get_or_insert_with(Instant::now).elapsed() > LAST_TRY {
-                break;
-            }
-            tokio::time::sleep(RETRY_PAUSE).await;
-        }
-        let (from, to) = (self.from.clone(), self.to.clone());
-        let entry = Entry { from, to, content, outcome, started, ended: Instant::now() };
-        let mut entries = vec![entry];
-        if self.fickle && matches!(entries[0].outcome, Outcome::Ok(_)) && self.draws.random_bool(REPEATS) {
-            let again = self.attempt(&entries[0].content, &key).await;
-            if matches!(again, Outcome::Ok(_)) && again != entries[0].outcome {
-                entries.push(Entry { outcome: again, ..entries[0].clone() });
-            }
-        }
-        entries
-    }
-
-    async fn attempt(&self, content: &str, key: &str) -> Outcome {
-        let call = self.client.sending(&self.from, &self.to, content).header("idempotency-key", key);
-        let began = Instant::now();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(self.index, began);
-        let answered = call.attempt().await;
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.index);
-        if answered.as_ref().is_ok_and(|answer| answer.status == 200) {
-            let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-            // A resizing histogram takes any value.
-            let _ = self.latencies.lock().unwrap_or_else(PoisonError::into_inner).record(micros);
-        }
-        Outcome::of(&answered)
-    }
-}
-
-/// Once an attempt is unknown, only a 200 settles the message.
-fn worse(so_far: Outcome, now: Outcome) -> Outcome {
-    match (so_far, now) {
-        (_, ok @ Outcome::Ok(_)) => ok,
-        (Outcome::Unknown, _) => Outcome::Unknown,
-        (_, now) => now,
     }
 }

@@ -78,6 +78,7 @@ pub fn judge(log: &[Entry], back: &ReadBack) -> Report {
         same(conversation, back.paged.get(conversation), stored, &mut report);
         log_order(conversation, back.logged.get(conversation), stored, &mut report);
     }
+    batches(log, &by_content, &mut report);
     sending_order(log, &back.stored, &mut report);
     report
 }
@@ -104,6 +105,22 @@ fn outcome(entry: &Entry, copies: &[&Seen], report: &mut Report) {
             if !copies.is_empty() {
                 report.doubled.push(name("stored though refused"));
             }
+        }
+    }
+}
+
+/// Of a batch all messages are stored or none, and in its order.
+fn batches(log: &[Entry], by_content: &HashMap<&str, Vec<&Seen>>, report: &mut Report) {
+    for batch in log.chunk_by(|one, next| one.batch.is_some() && one.batch == next.batch) {
+        let [Entry { batch: Some(key), from, to, .. }, ..] = batch else { continue };
+        let seqs = batch.iter().filter_map(|entry| Some(by_content.get(entry.content.as_str())?.first()?.seq));
+        let seqs: Vec<i64> = seqs.collect();
+        let name = |what: &str| format!("batch {key} from {from} to {to}: {what}");
+        if !seqs.is_empty() && seqs.len() != batch.len() {
+            report.lost.push(name(&format!("{} of {} are stored", seqs.len(), batch.len())));
+        }
+        if !seqs.is_sorted() {
+            report.misordered.push(name(&format!("its messages have the places {seqs:?}")));
         }
     }
 }
@@ -182,6 +199,7 @@ mod tests {
             from: "a".into(),
             to: "b".into(),
             content: format!("text {n}"),
+            batch: None,
             outcome: Outcome::Ok(format!("id {n}")),
             started: at(10 * n),
             ended: at(10 * n + 5),
@@ -263,6 +281,35 @@ mod tests {
             stored[1].seq = 2;
         };
         check(|log, stored, _| (log[0].ended = log[1].ended, exchange(stored)).1, [false; 4]);
+    }
+
+    /// The last two messages as a batch.
+    fn batched(log: &mut [Entry], outcome: &Outcome) {
+        for entry in &mut log[1..] {
+            entry.batch = Some("key".into());
+            entry.outcome = if *outcome == Outcome::Unknown { Outcome::Unknown } else { entry.outcome.clone() };
+        }
+        log[2].started = log[1].started;
+        log[1].ended = log[2].ended;
+    }
+
+    #[test]
+    fn a_batch_stored_in_part_or_in_another_order_is_seen() {
+        let ok = Outcome::Ok(String::new());
+        check(|log, _, _| batched(log, &ok), [false; 4]);
+        check(|log, stored, _| (batched(log, &Outcome::Unknown), drop(stored.split_off(1))).1, [false; 4]);
+        let in_part = |log: &mut Vec<Entry>, stored: &mut Vec<Seen>, _: &mut ReadBack| {
+            batched(log, &Outcome::Unknown);
+            stored.pop();
+        };
+        check(in_part, [true, false, false, false]);
+        let exchanged = |log: &mut Vec<Entry>, stored: &mut Vec<Seen>, _: &mut ReadBack| {
+            batched(log, &ok);
+            stored.swap(1, 2);
+            stored[1].seq = 2;
+            stored[2].seq = 3;
+        };
+        check(exchanged, [false, false, true, false]);
     }
 
     #[test]
