@@ -147,7 +147,15 @@ mod tests {
             Some(headers),
         );
         let decoded = decode(Some(TYPE.as_bytes()), None, Some(value.as_bytes()));
-        Record { offset: 42, published_at: 0, decoded, trace: Trace::default(), bytes: value.len(), original }
+        Record {
+            offset: 42,
+            published_at: 0,
+            decoded,
+            trace: Trace::default(),
+            run: None,
+            bytes: value.len(),
+            original,
+        }
     }
 
     fn verdict(reason: Poison) -> Verdict {

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 
 use wiber_model::record;
 
+use super::record::Record;
 use crate::kafka::Watermarks;
 use crate::mutant::Mutant;
-use crate::store::{Gap, GapReason};
+use crate::store::{Gap, GapReason, SentRun, Trace};
 
 /// Why a partition's task could not read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +83,7 @@ pub(super) fn decide(view: View, facts: &Facts<'_>) -> Verdict {
 
 /// The offset at which all that was sent again is behind.
 fn passed_at(gap: &Gap) -> i64 {
-    gap.resent.iter().map(|r| r.from_offset).fold(gap.resume_at, i64::max)
+    gap.resent.iter().map(|r| r.run.map_or(r.from_offset, |run| run.end_offset)).fold(gap.resume_at, i64::max)
 }
 
 fn waiting(view: View, gap: &Gap, facts: &Facts<'_>) -> Verdict {
@@ -131,28 +132,54 @@ fn stalled(at: i64, log: Watermarks) -> Verdict {
     Verdict::Open { reason: GapReason::Stalled, resume_at: log.high, records: (log.high - at).max(0) }
 }
 
-/// Which records are repeated above, by their outbox.
+/// A record, as far as it tells who appended it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Appended<'a> {
+    pub(super) offset: i64,
+    /// The outbox, as `ce_source`, and the row.
+    pub(super) source: Option<&'a str>,
+    pub(super) sequence: Option<i64>,
+    /// When the run began that sent it again.
+    pub(super) run: Option<i64>,
+}
+
+impl<'a> Appended<'a> {
+    pub(super) fn of(record: &'a Record) -> Self {
+        let Trace { source, sequence, .. } = &record.trace;
+        Self { offset: record.offset, source: source.as_deref(), sequence: *sequence, run: record.run }
+    }
+}
+
+/// Which records are passed over behind a gap, since their outbox repeats them in the run that sent all unsettled rows again.
 ///
-/// Limit: what a stale relay appends above `from_offset` (its producer hung through all of the sending again) is taken as
-/// if it were part of the run, and stands before rows that the gap lost and the run brings only behind it. `gap_model`
-/// shows that no other choice of the offset mends that; telling the run's records from others, and reading them first,
-/// would.
+/// What an outbox sent below the run is repeated in it. Among the run's records others may stand of rows that it has sent
+/// too: of a relay that stood still or was cut off meanwhile. Read there, such a row would stand before rows that the gap
+/// lost and the run brings only behind it (see `gap_model`). It is known by its row, which is not above the run's last
+/// one, and by having no mark of a run, or an older one's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Repeats {
-    from_offset: HashMap<String, i64>,
+    by_source: HashMap<String, (i64, Option<SentRun>)>,
 }
 
 impl Repeats {
     /// What the outboxes of this gap have sent again.
     pub(super) fn of(gap: &Gap) -> Self {
-        let sources = gap.resent.iter().map(|r| (record::source(&r.outbox_id), r.from_offset));
-        Self { from_offset: sources.collect() }
+        let sources = gap.resent.iter().map(|r| (record::source(&r.outbox_id), (r.from_offset, r.run)));
+        Self { by_source: sources.collect() }
     }
 
-    /// Whether a record is passed over: its outbox repeats it later, if it is not stored already, and in order with what
+    /// Whether a record is passed over: the run has its row later, if that is not stored already, and in order with what
     /// was lost.
-    pub(super) fn covers(&self, source: Option<&str>, offset: i64) -> bool {
-        source.and_then(|s| self.from_offset.get(s)).is_some_and(|from| offset < *from)
+    pub(super) fn covers(&self, record: &Appended<'_>) -> bool {
+        let Some((from_offset, run)) = record.source.and_then(|source| self.by_source.get(source)) else {
+            return false;
+        };
+        let is_stray = |run: &SentRun| {
+            record.offset < run.end_offset
+                && record.sequence.is_some_and(|position| position <= run.last_position)
+                && record.run.is_none_or(|began| began < run.began_ms)
+        };
+        record.offset < *from_offset || run.as_ref().is_some_and(is_stray)
     }
 }
 
@@ -169,6 +196,7 @@ mod tests {
             url: (*url).to_owned(),
             outbox_id: format!("id-of-{url}"),
             from_offset: *from,
+            run: None,
         });
         Gap {
             topic: "t".into(),
@@ -253,12 +281,31 @@ mod tests {
         check(idle(30, Trouble::Unreadable), Some(&both), None, open(GapReason::Stalled, 50, 20));
     }
 
+    fn appended<'a>(source: Option<&'a str>, offset: i64, sequence: i64, run: Option<i64>) -> Appended<'a> {
+        Appended { offset, source, sequence: Some(sequence), run }
+    }
+
     #[test]
     fn repeats_are_passed_over_by_outbox() {
         let repeats = Repeats::of(&gap(true, &[("a", 40)]));
-        assert!(repeats.covers(Some("/wiber/outbox/id-of-a"), 39));
-        assert!(!repeats.covers(Some("/wiber/outbox/id-of-a"), 40));
-        assert!(!repeats.covers(Some("/wiber/outbox/id-of-b"), 39));
-        assert!(!repeats.covers(None, 39));
+        let covers = |source, offset| repeats.covers(&appended(source, offset, 1, None));
+        assert!(covers(Some("/wiber/outbox/id-of-a"), 39));
+        assert!(!covers(Some("/wiber/outbox/id-of-a"), 40));
+        assert!(!covers(Some("/wiber/outbox/id-of-b"), 39));
+        assert!(!covers(None, 39));
+    }
+
+    #[test]
+    fn strays_among_a_run_are_passed_over() {
+        let mut gap = gap(true, &[("a", 40)]);
+        gap.resent[0].run = Some(SentRun { began_ms: 1_000, last_position: 7, end_offset: 44 });
+        assert_eq!(passed_at(&gap), 44);
+        let repeats = Repeats::of(&gap);
+        let covers =
+            |offset, sequence, run| repeats.covers(&appended(Some("/wiber/outbox/id-of-a"), offset, sequence, run));
+        // The run's own, a later run's, rows that came later, and what stands behind the run.
+        assert!(!covers(41, 7, Some(1_000)) && !covers(41, 7, Some(1_001)) && !covers(41, 8, None));
+        assert!(!covers(44, 7, None));
+        assert!(covers(41, 7, None) && covers(43, 7, Some(999)) && covers(39, 8, Some(1_000)));
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Record {
     pub(super) decoded: Decoded,
     /// What its request carried.
     pub(super) trace: Trace,
+    /// When the run began that sent its row again, Unix milliseconds.
+    pub(super) run: Option<i64>,
     /// Key, value and headers, in bytes.
     pub(super) bytes: usize,
     /// The record as it came, for the dead letters.
@@ -32,9 +34,9 @@ impl Record {
             Timestamp::LogAppendTime(ms) | Timestamp::CreateTime(ms) => ms,
             Timestamp::NotAvailable => now_ms,
         };
-        let trace = trace(raw);
+        let (trace, run) = (trace(raw), run(raw));
         let bytes = raw.key_len() + raw.payload_len() + headers_len(raw);
-        Self { offset: raw.offset(), published_at, decoded, trace, bytes, original: raw.detach() }
+        Self { offset: raw.offset(), published_at, decoded, trace, run, bytes, original: raw.detach() }
     }
 
     /// The message, if it is one.
@@ -75,6 +77,10 @@ fn trace<M: rdkafka::Message>(raw: &M) -> Trace {
         source: text(header::SOURCE).map(str::to_owned),
         sequence: text(header::SEQUENCE).and_then(|t| t.parse().ok()),
     }
+}
+
+fn run<M: rdkafka::Message>(raw: &M) -> Option<i64> {
+    std::str::from_utf8(header_of(raw, header::RUN)?).ok()?.parse().ok()
 }
 
 /// The value of the first header of this name.

@@ -3,7 +3,7 @@
 use wiber_model::record::{Decoded, Poison};
 
 use super::dead_letter::Verdict;
-use super::gap::Repeats;
+use super::gap::{Appended, Repeats};
 use super::record::Record;
 use super::sequence::{Batch, Fate};
 use super::settled::Settled;
@@ -29,9 +29,7 @@ pub(super) fn arrived<'a>(records: &'a [Record], repeats: &Repeats) -> Arrived<'
     for record in records {
         match &record.decoded {
             // A dead letter that was replayed has no row any more, so nobody repeats it.
-            _ if !record.is_replay() && repeats.covers(record.trace.source.as_deref(), record.offset) => {
-                sorted.repeated_later.push(record);
-            }
+            _ if !record.is_replay() && repeats.covers(&Appended::of(record)) => sorted.repeated_later.push(record),
             Decoded::Message(_) => sorted.messages.push(record),
             Decoded::Poison(reason, detail) => {
                 sorted.poisoned.push((record, Verdict { reason: *reason, detail: detail.clone() }));
@@ -100,12 +98,12 @@ mod tests {
         let original = OwnedMessage::new(None, None, topic, Timestamp::NotAvailable, 0, offset, headers);
         let trace = Trace { source: Some(source("x")), sequence: Some(1), ..Trace::default() };
         let decoded = Decoded::Poison(Poison::NotJson, String::new());
-        Record { offset, published_at: 0, decoded, trace, bytes: 0, original }
+        Record { offset, published_at: 0, decoded, trace, run: None, bytes: 0, original }
     }
 
     #[test]
     fn what_an_outbox_repeats_is_passed_over_but_no_replay() {
-        let resent = vec![Resent { url: "u".into(), outbox_id: "x".into(), from_offset: 5 }];
+        let resent = vec![Resent { url: "u".into(), outbox_id: "x".into(), from_offset: 5, run: None }];
         let gap = Gap {
             topic: "t".into(),
             partition: 0,

@@ -11,14 +11,16 @@ use super::chores::Chore;
 use super::course::{After, Course};
 use super::run::{self, Run};
 use super::send_again::SendAgain;
+use super::session::Reach;
 use super::source::Source;
 use super::tenure::Held;
 use super::{Error, Limits};
 use crate::backoff::Backoff;
+use crate::clock::unix_ms;
 use crate::kafka::{self, Inspector};
 use crate::report::Chain;
 use crate::status::Board;
-use crate::store::{Gap, Resent, Topic};
+use crate::store::{Gap, Resent, SentRun, Topic};
 use crate::telemetry::{Metrics, Operation};
 
 /// How long draining waits for MongoDB to know the outbox before it begins without.
@@ -81,7 +83,8 @@ impl Drain {
             };
             let which = course.which(!resends.is_empty());
             self.send_again.set_under_way(which == Which::Unsettled);
-            let outcome = match Run::new(&mut self, outbox_id, which, &course) {
+            let began_ms = unix_ms();
+            let outcome = match Run::new(&mut self, outbox_id, (which, began_ms), &course) {
                 Ok(run) => run.run(shutdown).await,
                 Err(error) if error.is_permanent() => return Err(error.into()),
                 Err(error) => {
@@ -96,6 +99,7 @@ impl Drain {
             match course.ended(outcome.end, outcome.send_again) {
                 After::Record => {
                     self.send_again.set_under_way(false);
+                    let resends = with_runs(resends, began_ms, &outcome.reach);
                     shutdown.run_until_cancelled(self.record(resends, &mut course)).await;
                 }
                 After::Next => {}
@@ -149,7 +153,7 @@ impl Drain {
         for gap in gaps {
             let from_offset = self.inspector.watermarks(gap.partition).await?.high;
             let url = self.source.url().to_owned();
-            resends.push((gap, Resent { url, outbox_id: outbox_id.to_owned(), from_offset }));
+            resends.push((gap, Resent { url, outbox_id: outbox_id.to_owned(), from_offset, run: None }));
         }
         Ok((topic, resends))
     }
@@ -174,4 +178,15 @@ impl Drain {
             let _ = self.tell.send(Chore::Resent { gap: Box::new(gap), resent }).await;
         }
     }
+}
+
+/// What was sent again for each gap, now that it is done.
+pub(super) fn with_runs(resends: Vec<(Gap, Resent)>, began_ms: i64, reach: &Reach) -> Vec<(Gap, Resent)> {
+    let with_run = |(gap, resent): (Gap, Resent)| {
+        // Nothing was sent into a partition of which nothing was unsettled.
+        let end = reach.ends.get(&gap.partition).copied().unwrap_or_default();
+        let run = SentRun { began_ms, last_position: reach.last_position, end_offset: end.max(resent.from_offset) };
+        (gap, Resent { run: Some(run), ..resent })
+    };
+    resends.into_iter().map(with_run).collect()
 }

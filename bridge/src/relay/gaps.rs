@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_gap_waits_for_each_outbox_until_it_has_sent_again() {
-        let resent = Resent { url: "http://a/".into(), outbox_id: "x".into(), from_offset: 0 };
+        let resent = Resent { url: "http://a/".into(), outbox_id: "x".into(), from_offset: 0, run: None };
         let gap = Gap {
             topic: "t".into(),
             partition: 3,

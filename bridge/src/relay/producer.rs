@@ -95,15 +95,15 @@ impl Producer {
         Ok((Self { client, topic: kafka.topic.clone() }, received))
     }
 
-    /// Hands a row to the client's queue.
-    pub(super) fn hand_over(&self, outbox_id: &str, row: &Unsent<Outgoing>) -> HandOver {
+    /// Hands a row to the client's queue; `run` is when the session began, if it sends all unsettled rows again.
+    pub(super) fn hand_over(&self, outbox_id: &str, run: Option<i64>, row: &Unsent<Outgoing>) -> HandOver {
         let Ok(opaque) = usize::try_from(row.position) else {
             return HandOver::Refused(KafkaError::MessageProduction(RDKafkaErrorCode::InvalidArgument));
         };
         let record = BaseRecord::with_opaque_to(&self.topic, opaque)
             .key(row.payload.conversation.as_str())
             .payload(row.payload.value())
-            .headers(row.payload.headers(outbox_id, row.position, &row.message_id));
+            .headers(row.payload.headers(outbox_id, row.position, &row.message_id, run));
         match self.client.send(record) {
             Ok(()) => HandOver::Taken,
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => HandOver::QueueFull,

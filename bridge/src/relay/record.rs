@@ -93,10 +93,17 @@ impl Outgoing {
         self.message.get()
     }
 
-    /// The headers of a CloudEvents 1.0 event in binary mode.
-    pub(super) fn headers(&self, outbox_id: &str, position: i64, message_id: &MessageId) -> OwnedHeaders {
+    /// The headers of a CloudEvents 1.0 event in binary mode, and when the run began that sends the row again, if one does.
+    pub(super) fn headers(
+        &self,
+        outbox_id: &str,
+        position: i64,
+        message_id: &MessageId,
+        run: Option<i64>,
+    ) -> OwnedHeaders {
         let source = record::source(outbox_id);
         let sequence = position.to_string();
+        let run = run.map(|began| began.to_string()).unwrap_or_default();
         let pairs = [
             (header::SPEC_VERSION, SPEC_VERSION),
             (header::ID, message_id.as_str()),
@@ -107,6 +114,7 @@ impl Outgoing {
             (header::CONTENT_TYPE, CONTENT_TYPE),
             (header::TRACEPARENT, &self.traceparent),
             (header::REQUEST_ID, &self.request_id),
+            (header::RUN, &run),
         ];
         pairs
             .into_iter()
@@ -140,14 +148,17 @@ mod tests {
         let unsent = prepare(row(text.trim())).unwrap();
         assert_eq!(unsent.payload.value(), text.trim());
         assert_eq!(unsent.payload.conversation.as_str(), r#"["alice","bob"]"#);
-        let headers = unsent.payload.headers("abc", unsent.position, &unsent.message_id);
+        let headers = unsent.payload.headers("abc", unsent.position, &unsent.message_id, None);
         let found: Vec<_> =
             headers.iter().map(|h| (h.key, std::str::from_utf8(h.value.unwrap()).unwrap().to_owned())).collect();
         assert!(found.contains(&("ce_source", "/wiber/outbox/abc".into())));
         assert!(found.contains(&("ce_sequence", "7".into())));
         assert!(found.contains(&("ce_time", "2025-09-26T05:49:40.040Z".into())));
         assert!(found.contains(&("x-request-id", "r-1".into())));
-        assert!(!found.iter().any(|(key, _)| *key == "traceparent"), "an empty header is left out");
+        assert!(
+            !found.iter().any(|(key, _)| ["traceparent", "wiber-run"].contains(key)),
+            "an empty header is left out"
+        );
         let decoded = record::decode(
             Some(record::TYPE.as_bytes()),
             Some(unsent.payload.conversation.as_str().as_bytes()),

@@ -14,7 +14,7 @@ use super::course::Course;
 use super::drain::Drain;
 use super::producer::{HandOver, Producer, QUEUE_FULL_WAIT, Report};
 use super::record::{self, Outgoing};
-use super::session::{End, Read, Session, Unsent};
+use super::session::{End, Reach, Read, Session, Unsent};
 use super::source;
 use crate::backoff::Backoff;
 use crate::kafka::{self, Outage};
@@ -41,6 +41,8 @@ pub(super) struct Outcome {
     pub(super) send_again: bool,
     /// Whether Kafka took anything.
     pub(super) progressed: bool,
+    /// How far it came.
+    pub(super) reach: Reach,
 }
 
 /// A session and what it works with.
@@ -51,6 +53,8 @@ pub(super) struct Run<'a> {
     pub(super) producer: Option<Producer>,
     pub(super) reports: UnboundedReceiver<Report>,
     pub(super) outbox_id: String,
+    /// When it began, if it sends all unsettled rows again.
+    resends_since: Option<i64>,
     course: &'a Course,
     queue_is_full: bool,
     /// Whether a report came since the last look at the producer.
@@ -69,7 +73,7 @@ impl<'a> Run<'a> {
     pub(super) fn new(
         drain: &'a mut Drain,
         outbox_id: String,
-        which: Which,
+        (which, began_ms): (Which, i64),
         course: &'a Course,
     ) -> Result<Self, kafka::Error> {
         let (producer, reports) = Producer::new(drain.inspector.settings())?;
@@ -80,13 +84,14 @@ impl<'a> Run<'a> {
             producer: Some(producer),
             reports,
             outbox_id,
+            resends_since: (which == Which::Unsettled).then_some(began_ms),
             course,
             queue_is_full: false,
             heard: false,
             silence: Outage::default(),
             read_backoff: source::backoff(),
             mark_backoff: source::backoff(),
-            outcome: Outcome { end: None, send_again: false, progressed: false },
+            outcome: Outcome { end: None, send_again: false, progressed: false, reach: Reach::default() },
         })
     }
 
@@ -135,7 +140,7 @@ impl<'a> Run<'a> {
         self.queue_is_full = false;
         let Some(producer) = &self.producer else { return };
         while let Some(row) = self.session.next_unsent() {
-            match producer.hand_over(&self.outbox_id, row) {
+            match producer.hand_over(&self.outbox_id, self.resends_since, row) {
                 HandOver::Taken => self.session.handed_over(),
                 HandOver::QueueFull => {
                     self.queue_is_full = true;
@@ -310,7 +315,7 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn into_outcome(self) -> Outcome {
-        Outcome { end: self.session.ending(), ..self.outcome }
+        Outcome { end: self.session.ending(), reach: self.session.reach(), ..self.outcome }
     }
 }
 

@@ -96,7 +96,18 @@ pub(super) struct Session<R> {
     unmarked: BTreeMap<i64, PublishedRow>,
     /// What a session that sends again must reach: the outbox's highest position at its first read.
     target: Option<i64>,
+    /// Behind the last acknowledged row of each partition.
+    ends: BTreeMap<i32, i64>,
     end: Option<End>,
+}
+
+/// How far a session came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Reach {
+    /// The highest row that it read.
+    pub(super) last_position: i64,
+    /// By partition, the offset behind the last row that Kafka acknowledged.
+    pub(super) ends: BTreeMap<i32, i64>,
 }
 
 impl<R> Session<R> {
@@ -109,8 +120,14 @@ impl<R> Session<R> {
             outstanding: BTreeMap::new(),
             unmarked: BTreeMap::new(),
             target: None,
+            ends: BTreeMap::new(),
             end: None,
         }
+    }
+
+    /// How far it came.
+    pub(super) fn reach(&self) -> Reach {
+        Reach { last_position: self.cursor, ends: self.ends.clone() }
     }
 
     /// What to read next, if anything: only when all that was read is handed over, and within the window.
@@ -166,6 +183,8 @@ impl<R> Session<R> {
     pub(super) fn acknowledged(&mut self, position: i64, place: Place) -> Option<&MessageId> {
         let message_id = self.outstanding.remove(&position)?;
         let Place { partition, offset, published_at_ms } = place;
+        let end = self.ends.entry(partition).or_default();
+        *end = (*end).max(offset + 1);
         let row = PublishedRow { position, message_id, partition, offset, published_at: published_at_ms };
         self.unmarked.insert(position, row);
         self.unmarked.get(&position).map(|row| &row.message_id)
@@ -242,6 +261,18 @@ mod tests {
         let mut session = Session::new(Which::Unpublished);
         session.received(positions.iter().copied().map(row).collect(), None).unwrap();
         session
+    }
+
+    #[test]
+    fn its_reach_is_the_last_row_and_the_end_of_each_partition() {
+        let mut session = with(&[3, 5, 8]);
+        for _ in 0..3 {
+            session.handed_over();
+        }
+        session.acknowledged(3, place(10));
+        session.acknowledged(8, place(12));
+        session.acknowledged(5, Place { partition: 2, ..place(7) });
+        assert_eq!(session.reach(), Reach { last_position: 8, ends: BTreeMap::from([(0, 13), (2, 8)]) });
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! The oracle: what was accepted, and what may never be otherwise.
 //!
 //! Excused from order, and from nothing else, are the partitions of which Kafka lost an acknowledged end (a single
-//! broker's unflushed end: the guarantee asks for three brokers), and conversations of which a relay that is gone had a
-//! record appended while a gap was open (the limit that `consumer::gap::Repeats` states). And all of them where the topic
-//! was made anew before MongoDB could record it and the relay that knew it gave way to another: a new one, or a second.
+//! broker's unflushed end: the guarantee asks for three brokers). And all of them where the topic was made anew before
+//! MongoDB could record it and the relay that knew it gave way to another: a new one, or a second.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +28,6 @@ pub(crate) struct Checker {
     accepted: BTreeMap<MessageId, Accepted>,
     /// Ids that a stranger has claimed: the row's own message may be dead-lettered.
     claimed: BTreeSet<MessageId>,
-    excused: BTreeSet<String>,
     /// Partitions whose log lost records, so that a gap may have been passed.
     lossy: BTreeSet<usize>,
     cut: BTreeSet<usize>,
@@ -55,12 +53,6 @@ impl Checker {
 
     pub(crate) fn accepted(&self) -> usize {
         self.accepted.len()
-    }
-
-    pub(crate) fn excuse(&mut self, record: &Record) {
-        if let Decoded::Message(message) = &record.decoded {
-            self.excused.insert(message.conversation().as_str().to_owned());
-        }
     }
 
     /// The partition lost records, so that a gap may be passed.
@@ -202,7 +194,7 @@ fn disordered(world: &World) -> Option<String> {
         };
         let before = last.insert((conversation.as_str(), accepted.outbox), accepted.position);
         let partition = super::scenario::partition(&accepted.message, world.kafka.partitions.len());
-        let excused = world.checker.excused.contains(conversation) || world.checker.cut.contains(&partition);
+        let excused = world.checker.cut.contains(&partition);
         if before.is_some_and(|before| before > accepted.position) && !excused {
             let (before, position) = (before.unwrap_or_default(), accepted.position);
             return Some(format!("{conversation}: at place {seq} row {position} comes after row {before}"));

@@ -150,10 +150,16 @@ fn poison(world: &mut World) {
         world.checker.claim(message.message_id.clone());
         let forged = Message { content: "forged".to_owned(), ..message };
         let partition = super::scenario::partition(&forged, world.kafka.partitions.len());
-        (partition, Record { id: Some(forged.message_id.clone()), decoded: Decoded::Message(forged), row: None })
+        (
+            partition,
+            Record { id: Some(forged.message_id.clone()), decoded: Decoded::Message(forged), row: None, run: None },
+        )
     } else {
         let decoded = Decoded::Poison(Poison::NotJson, "nonsense".to_owned());
-        (world.engine.index(world.kafka.partitions.len()), Record { decoded, row: None, id: None::<MessageId> })
+        (
+            world.engine.index(world.kafka.partitions.len()),
+            Record { decoded, row: None, run: None, id: None::<MessageId> },
+        )
     };
     world.engine.note(|| format!("FAULT a stranger writes into partition {partition}"));
     world.kafka.append(partition, record);

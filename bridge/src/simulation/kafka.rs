@@ -19,13 +19,15 @@ pub(crate) struct Record {
     pub(crate) decoded: Decoded,
     /// The outbox's id and the row's position, where an outbox sent it.
     pub(crate) row: Option<(String, i64)>,
+    /// When the run began that sent it again.
+    pub(crate) run: Option<i64>,
     pub(crate) id: Option<MessageId>,
 }
 
 impl Record {
-    pub(crate) fn of_row(outbox_id: &str, position: i64, message: Message) -> Self {
+    pub(crate) fn of_row(outbox_id: &str, position: i64, message: Message, run: Option<i64>) -> Self {
         let id = Some(message.message_id.clone());
-        Self { decoded: Decoded::Message(message), row: Some((outbox_id.to_owned(), position)), id }
+        Self { decoded: Decoded::Message(message), row: Some((outbox_id.to_owned(), position)), run, id }
     }
 
     pub(crate) fn source(&self) -> Option<String> {

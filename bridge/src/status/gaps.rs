@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_note_names_the_outboxes_that_are_waited_for_and_those_that_came_under_other_names() {
-        let resent = |url: &str| Resent { url: url.into(), outbox_id: "x".into(), from_offset: 0 };
+        let resent = |url: &str| Resent { url: url.into(), outbox_id: "x".into(), from_offset: 0, run: None };
         let mut gap = gap(3, vec![resent("http://a/")]);
         let outboxes = ["http://a/".to_owned(), "http://127.0.0.1:8000/".to_owned()];
         let state = |gap: &Gap| describe(gap, &outboxes).split_once(": ").unwrap().1.to_owned();

@@ -79,6 +79,21 @@ pub struct Resent {
     pub outbox_id: String,
     /// The end of the gap's partition when it began: what this outbox sent below is repeated above, in order.
     pub from_offset: i64,
+    /// What it sent; `None` if a version wrote this that did not mark records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<SentRun>,
+}
+
+/// A run of records, in which an outbox sent again all rows up to one that were not settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SentRun {
+    /// When it began, Unix milliseconds, by which its records are known.
+    pub began_ms: i64,
+    /// The last row.
+    pub last_position: i64,
+    /// The offset behind its last record in the gap's partition.
+    pub end_offset: i64,
 }
 
 /// A gap that was just found.

@@ -29,7 +29,7 @@ pub use document::{Hops, MessageDocument, Origin, Place, Trace};
 pub use error::Error;
 pub use letters::{Letter, LetterFilter, Letters, Row};
 pub use lookup::{Known, KnownMessage};
-pub use meta::{Gap, GapReason, NewGap, Resent, Topic};
+pub use meta::{Gap, GapReason, NewGap, Resent, SentRun, Topic};
 pub use query::Question;
 pub use write::{Doubt, Outcome};
 

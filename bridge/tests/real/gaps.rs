@@ -43,7 +43,7 @@ pub(crate) async fn resend(site: &Site, gap: &Gap, unsettled: &[Message]) {
     for message in unsettled {
         site.produce(message, 0).await;
     }
-    let resent = Resent { url: OUTBOX_URL.into(), outbox_id: OUTBOX_ID.into(), from_offset };
+    let resent = Resent { url: OUTBOX_URL.into(), outbox_id: OUTBOX_ID.into(), from_offset, run: None };
     site.store.mark_resent(gap, &resent).await.unwrap();
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wiber_bridge::config::{self, Secret};
 use wiber_bridge::store::{
     DeadLetter, Doubt, Error, GapReason, Hops, LetterFilter, MessageDocument, NewGap, Origin, Outcome, Place, Question,
-    Resent, Store, Topic, Trace,
+    Resent, SentRun, Store, Topic, Trace,
 };
 use wiber_model::outbox::RowRef;
 use wiber_model::query::MessageState;
@@ -154,7 +154,8 @@ async fn meta_remembers_topics_outboxes_and_gaps() {
     let gaps = store.open_gaps("t").await.unwrap();
     assert_eq!(gaps.iter().map(|g| (g.partition, g.epoch)).collect::<Vec<_>>(), [(1, 1), (2, 1)]);
 
-    let resent = Resent { url: "http://a/".into(), outbox_id: "two".into(), from_offset: 9 };
+    let run = Some(SentRun { began_ms: 5, last_position: 7, end_offset: 12 });
+    let resent = Resent { url: "http://a/".into(), outbox_id: "two".into(), from_offset: 9, run };
     store.mark_resent(&gaps[0], &resent).await.unwrap();
     store.mark_resent(&gaps[0], &Resent { from_offset: 99, ..resent.clone() }).await.unwrap();
     store.mark_resumed(&gaps[0]).await.unwrap();

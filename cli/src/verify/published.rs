@@ -1,5 +1,7 @@
 //! The topic: one entry of fixed size for each message, in a sorted list.
 
+use std::collections::HashMap;
+
 use rdkafka::message::{BorrowedMessage, Message as _};
 use wiber_model::MessageId;
 use wiber_model::record::{self, Decoded, header};
@@ -70,6 +72,8 @@ pub(super) struct Published {
     /// Whether the entry's message was found in MongoDB, with the same content.
     is_stored: Vec<bool>,
     pub(super) odd: Vec<Odd>,
+    /// What was sent again in a run, by partition and offset.
+    runs: HashMap<(i32, i64), Id>,
     pub(super) records: u64,
     pub(super) repeats: u64,
     /// What was read of each partition.
@@ -88,8 +92,16 @@ impl Published {
         let ends = context.topic.ends()?;
         let read = ranges(context, &ends)?;
         let records: u64 = read.iter().map(|range| range.len()).sum();
-        let mut new =
-            Self { entries: Vec::new(), is_stored: Vec::new(), odd: Vec::new(), records: 0, repeats: 0, read, ends };
+        let mut new = Self {
+            entries: Vec::new(),
+            is_stored: Vec::new(),
+            odd: Vec::new(),
+            runs: HashMap::new(),
+            records: 0,
+            repeats: 0,
+            read,
+            ends,
+        };
         if context.scope.is_everything() {
             // Growing by doubling would need half as much again.
             new.entries.reserve_exact(usize::try_from(records).unwrap_or(0));
@@ -121,6 +133,9 @@ impl Published {
                     return;
                 }
                 self.records += 1;
+                if from_outbox && topic::header(raw, header::RUN).is_some() {
+                    self.runs.insert((raw.partition(), raw.offset()), Id::of(&message.message_id));
+                }
                 let (demanded, found) = (partition_of(raw.key().unwrap_or_default()), raw.partition());
                 if demanded != found {
                     let at = place.text(context.topic.name());
@@ -149,6 +164,11 @@ impl Published {
             self.records += 1;
             self.odd.push(Odd { id, place, appended_ms, reason });
         }
+    }
+
+    /// Whether an outbox sent the message there again in a run, before which other records of it may be passed over.
+    pub(super) fn is_of_run(&self, place: Place, id: Id) -> bool {
+        self.runs.get(&(place.partition(), place.offset())) == Some(&id)
     }
 
     /// Messages, each counted once.

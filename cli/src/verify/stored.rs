@@ -115,7 +115,9 @@ impl Stored {
         let first = first.filter(|first| {
             here.is_some_and(|here| here.partition() == first.partition() && first.offset() <= here.offset())
         });
-        self.step(document, first, context, findings);
+        // Behind a gap the run counts, and what stands before it is passed over.
+        let of_run = here.filter(|here| published.is_of_run(*here, id));
+        self.step(document, of_run.or(first), context, findings);
     }
 
     fn take_odd(

@@ -39,7 +39,10 @@ pub mod header {
     pub const REQUEST_ID: &str = "x-request-id";
     /// How often this record has been replayed from the dead letters; none if never.
     pub const REPLAYS: &str = "wiber-replays";
-    /// Every header that dead-lettering or replaying adds begins like this; no other does.
+    /// When the session began, Unix milliseconds, that sent all unsettled rows of an outbox again, this one among them; none
+    /// where a row is sent for the first time.
+    pub const RUN: &str = "wiber-run";
+    /// Every header that is Wiber's own begins like this; no other does. A replay leaves them out.
     pub const OWN_PREFIX: &str = "wiber-";
     /// Dead letter: why, one of [`super::Poison::code`].
     pub const REASON: &str = "wiber-reason";

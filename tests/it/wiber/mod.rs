@@ -40,7 +40,7 @@ async fn run(mut command: Command) -> (i32, String, String) {
 }
 
 /// Runs it for JSON, and expects this exit code.
-async fn json(stack: &Stack, line: &[&str], expected: i32) -> Value {
+pub(super) async fn json(stack: &Stack, line: &[&str], expected: i32) -> Value {
     let (code, out, errors) = run(command(stack, &[line, &["--json"]].concat())).await;
     assert_eq!(code, expected, "{line:?}\n{out}\n{errors}");
     serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error} in {out}\n{errors}"))

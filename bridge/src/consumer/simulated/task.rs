@@ -245,7 +245,7 @@ impl Task {
             OwnedMessage::new(None, None, TOPIC.to_owned(), Timestamp::NotAvailable, self.partition, offset, None);
         let sequence = record.row.as_ref().map(|(_, position)| *position);
         let trace = Trace { source: record.source(), sequence, ..Trace::default() };
-        Record { offset, published_at: 1, decoded: record.decoded, trace, bytes: 1, original }
+        Record { offset, published_at: 1, decoded: record.decoded, trace, run: record.run, bytes: 1, original }
     }
 
     pub(super) fn has(&self, mutant: Mutant) -> bool {

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::course::{After, Course};
+use super::drain::with_runs;
 use super::tenure::{Answer, Held, NextCall, TTL};
 use crate::kafka::lag::{Lag, Standing};
 use crate::simulation::{Lost, Mutant, Process, Reply, Server, TOPIC};
@@ -208,7 +209,8 @@ impl Relay {
             let which = course.which(!resends.is_empty());
             self.state.borrow_mut().under_way = which == wiber_model::outbox::Which::Unsettled;
             self.process.note(|| format!("{} begins a session, {which:?}", self.holder));
-            let outcome = session::run(self, which, &course).await;
+            let began_ms = i64::try_from(self.process.now()).unwrap();
+            let outcome = session::run(self, (which, began_ms), &course).await;
             self.process
                 .world
                 .borrow_mut()
@@ -220,7 +222,7 @@ impl Relay {
             match course.ended(outcome.end, outcome.send_again) {
                 After::Record => {
                     self.state.borrow_mut().under_way = false;
-                    for (gap, resent) in resends {
+                    for (gap, resent) in with_runs(resends, began_ms, &outcome.reach) {
                         course.served(&gap);
                         self.state.borrow_mut().chores.push_back(Chore::Resent(gap, resent));
                     }
@@ -244,7 +246,7 @@ impl Relay {
         let start = |gap: Gap| {
             let from_offset = ends[usize::try_from(gap.partition).unwrap()]?;
             debug_assert_eq!(gap.topic, TOPIC);
-            Some((gap, Resent { url: self.url.clone(), outbox_id: self.outbox_id.clone(), from_offset }))
+            Some((gap, Resent { url: self.url.clone(), outbox_id: self.outbox_id.clone(), from_offset, run: None }))
         };
         Some((topic, gaps.into_iter().map(start).collect::<Option<_>>()?))
     }

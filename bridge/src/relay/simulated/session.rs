@@ -7,7 +7,7 @@ use wiber_model::Message;
 use wiber_model::outbox::{ROWS_MAX, Which};
 
 use super::super::course::Course;
-use super::super::session::{End, Place, Session, Unsent};
+use super::super::session::{End, Place, Reach, Session, Unsent};
 use super::Relay;
 use crate::simulation::{Mutant, Record, Report, Reports, Watched, partition_of};
 
@@ -16,6 +16,7 @@ pub(super) struct Outcome {
     pub(super) end: Option<End>,
     pub(super) send_again: bool,
     pub(super) progressed: bool,
+    pub(super) reach: Reach,
 }
 
 #[derive(Clone)]
@@ -24,16 +25,22 @@ struct Live {
     session: Rc<RefCell<Session<Message>>>,
     /// Nothing is read or marked beside the end any more.
     over: Rc<Cell<bool>>,
+    resends_since: Option<i64>,
 }
 
 /// One session: reader and marker beside the task that hands over.
-pub(super) async fn run(relay: &Relay, which: Which, course: &Course) -> Outcome {
-    let live = Live { relay: relay.clone(), session: Rc::new(RefCell::new(Session::new(which))), over: Rc::default() };
+pub(super) async fn run(relay: &Relay, (which, began_ms): (Which, i64), course: &Course) -> Outcome {
+    let live = Live {
+        relay: relay.clone(),
+        session: Rc::new(RefCell::new(Session::new(which))),
+        over: Rc::default(),
+        resends_since: (which == Which::Unsettled).then_some(began_ms),
+    };
     let reports = Reports::default();
     let producer = relay.process.world.borrow_mut().kafka.new_producer(relay.process.key(), Rc::clone(&reports));
     let reader = relay.process.spawn(live.clone().read());
     let marker = relay.process.spawn(live.clone().mark());
-    let mut outcome = Outcome { end: None, send_again: false, progressed: false };
+    let mut outcome = Outcome { end: None, send_again: false, progressed: false, reach: Reach::default() };
     loop {
         live.take_reports(&reports, &mut outcome);
         live.look(course, &mut outcome);
@@ -52,6 +59,7 @@ pub(super) async fn run(relay: &Relay, which: Which, course: &Course) -> Outcome
     live.take_reports(&reports, &mut outcome);
     live.mark_the_rest().await;
     outcome.end = live.session.borrow().ending();
+    outcome.reach = live.session.borrow().reach();
     outcome
 }
 
@@ -168,7 +176,7 @@ impl Live {
         let mut session = self.session.borrow_mut();
         let (mut handed, key) = (Vec::new(), self.relay.process.key());
         while let Some(row) = session.next_unsent() {
-            let record = Record::of_row(&self.relay.outbox_id, row.position, row.payload.clone());
+            let record = Record::of_row(&self.relay.outbox_id, row.position, row.payload.clone(), self.resends_since);
             let partition = partition_of(&row.payload, world.kafka.partitions.len());
             handed.push((partition, row.position, record));
             session.handed_over();
