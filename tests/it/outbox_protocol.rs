@@ -13,7 +13,7 @@ use wiber_tests::stack::{Plan, Stack};
 use wiber_tests::{names, send, tests_on, wait};
 
 pub(crate) fn tests(host: Host) -> Vec<Trial> {
-    tests_on![host; a_row_goes_its_way, the_lease_decides_who_reads, a_read_waits_for_the_first_row, a_restart_keeps_rows_and_id]
+    tests_on![host; a_row_goes_its_way, the_lease_decides_who_reads, a_read_waits_for_the_first_row, a_read_that_outlives_its_lease_gets_no_row, each_sending_again_has_a_higher_number, a_restart_keeps_rows_and_id]
 }
 
 async fn outbox(host: Host, name: &str) -> Stack {
@@ -122,6 +122,35 @@ async fn a_read_waits_for_the_first_row(host: Host) {
     let (answer, sent) = tokio::join!(waiting, sending);
     assert_eq!(parsed::<ReadAnswer>(answer).rows.len(), 1);
     assert!(sent.elapsed() < Duration::from_secs(2), "the row was noticed after {:?}", sent.elapsed());
+}
+
+async fn a_read_that_outlives_its_lease_gets_no_row(host: Host) {
+    let stack = outbox(host, "late-read").await;
+    let (alice, bob) = names::pair();
+    let _ = lease(&stack, "me", 500).await.expect(200);
+    let waiting = read(&stack, "me", 0, 8_000, "unpublished");
+    let sending = async {
+        wait::until("the lease's end", async || {
+            let answer = lease(&stack, "other", 60_000).await;
+            if answer.status == 200 { Ok(()) } else { Err(answer.to_string()) }
+        })
+        .await;
+        stack.client.send(&alice, &bob, "for the other").await;
+    };
+    let (answer, ()) = tokio::join!(waiting, sending);
+    assert_eq!(answer.problem(409)["code"], "lease-held");
+    assert_eq!(parsed::<ReadAnswer>(read(&stack, "other", 0, 0, "unpublished").await).rows.len(), 1);
+}
+
+async fn each_sending_again_has_a_higher_number(host: Host) {
+    let stack = outbox(host, "runs").await;
+    let _ = lease(&stack, "me", 60_000).await.expect(200);
+    let number = async |after, which: &str| parsed::<ReadAnswer>(read(&stack, "me", after, 0, which).await).run;
+    assert_eq!(number(0, "unpublished").await, None);
+    let first = number(0, "unsettled").await;
+    assert!(first.is_some() && number(1, "unsettled").await.is_none());
+    stack.restart_host().await;
+    assert!(number(0, "unsettled").await > first);
 }
 
 async fn a_restart_keeps_rows_and_id(host: Host) {

@@ -139,7 +139,7 @@ pub(super) struct Appended<'a> {
     /// The outbox, as `ce_source`, and the row.
     pub(super) source: Option<&'a str>,
     pub(super) sequence: Option<i64>,
-    /// When the run began that sent it again.
+    /// The number of the run that sent it again.
     pub(super) run: Option<i64>,
 }
 
@@ -177,7 +177,7 @@ impl Repeats {
         let is_stray = |run: &SentRun| {
             record.offset < run.end_offset
                 && record.sequence.is_some_and(|position| position <= run.last_position)
-                && record.run.is_none_or(|began| began < run.began_ms)
+                && record.run.is_none_or(|number| number < run.number)
         };
         record.offset < *from_offset || run.as_ref().is_some_and(is_stray)
     }
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn strays_among_a_run_are_passed_over() {
         let mut gap = gap(true, &[("a", 40)]);
-        gap.resent[0].run = Some(SentRun { began_ms: 1_000, last_position: 7, end_offset: 44 });
+        gap.resent[0].run = Some(SentRun { number: 1_000, last_position: 7, end_offset: 44 });
         assert_eq!(passed_at(&gap), 44);
         let repeats = Repeats::of(&gap);
         let covers =

@@ -9,7 +9,7 @@ use wiber_model::record::source;
 /// A record of the one outbox and conversation: its row, and whether the run that sent all again made it.
 type Record = (i64, bool);
 
-/// When the run began.
+/// The run's number.
 const RUN: i64 = 1_000;
 
 /// A partition's log from the gap on.
@@ -37,7 +37,7 @@ impl Log {
         let offset = |index: usize| i64::try_from(index).unwrap();
         let end = self.records.iter().rposition(|(_, of_run)| *of_run).map_or(self.from, |last| last + 1);
         let last_position = self.records.iter().filter(|(_, of_run)| *of_run).map(|(row, _)| *row).max().unwrap_or(0);
-        let run = SentRun { began_ms: RUN, last_position, end_offset: offset(end) };
+        let run = SentRun { number: RUN, last_position, end_offset: offset(end) };
         let (url, outbox_id, from_offset) = ("u".into(), "x".into(), offset(self.from));
         let gap = Gap {
             topic: "t".into(),

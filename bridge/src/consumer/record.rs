@@ -18,7 +18,7 @@ pub(super) struct Record {
     pub(super) decoded: Decoded,
     /// What its request carried.
     pub(super) trace: Trace,
-    /// When the run began that sent its row again, Unix milliseconds.
+    /// The number of the run that sent its row again.
     pub(super) run: Option<i64>,
     /// Key, value and headers, in bytes.
     pub(super) bytes: usize,

@@ -16,7 +16,6 @@ use super::source::Source;
 use super::tenure::Held;
 use super::{Error, Limits};
 use crate::backoff::Backoff;
-use crate::clock::unix_ms;
 use crate::kafka::{self, Inspector};
 use crate::report::Chain;
 use crate::status::Board;
@@ -83,8 +82,7 @@ impl Drain {
             };
             let which = course.which(!resends.is_empty());
             self.send_again.set_under_way(which == Which::Unsettled);
-            let began_ms = unix_ms();
-            let outcome = match Run::new(&mut self, outbox_id, (which, began_ms), &course) {
+            let outcome = match Run::new(&mut self, outbox_id, which, &course) {
                 Ok(run) => run.run(shutdown).await,
                 Err(error) if error.is_permanent() => return Err(error.into()),
                 Err(error) => {
@@ -99,7 +97,7 @@ impl Drain {
             match course.ended(outcome.end, outcome.send_again) {
                 After::Record => {
                     self.send_again.set_under_way(false);
-                    let resends = with_runs(resends, began_ms, &outcome.reach);
+                    let resends = with_runs(resends, outcome.number, &outcome.reach);
                     shutdown.run_until_cancelled(self.record(resends, &mut course)).await;
                 }
                 After::Next => {}
@@ -180,13 +178,15 @@ impl Drain {
     }
 }
 
-/// What was sent again for each gap, now that it is done.
-pub(super) fn with_runs(resends: Vec<(Gap, Resent)>, began_ms: i64, reach: &Reach) -> Vec<(Gap, Resent)> {
+/// What was sent again for each gap, now that it is done; `number` is that of the session.
+pub(super) fn with_runs(resends: Vec<(Gap, Resent)>, number: Option<i64>, reach: &Reach) -> Vec<(Gap, Resent)> {
     let with_run = |(gap, resent): (Gap, Resent)| {
         // Nothing was sent into a partition of which nothing was unsettled.
         let end = reach.ends.get(&gap.partition).copied().unwrap_or_default();
-        let run = SentRun { began_ms, last_position: reach.last_position, end_offset: end.max(resent.from_offset) };
-        (gap, Resent { run: Some(run), ..resent })
+        let end_offset = end.max(resent.from_offset);
+        // An outbox of an older version numbers nothing.
+        let run = number.map(|number| SentRun { number, last_position: reach.last_position, end_offset });
+        (gap, Resent { run, ..resent })
     };
     resends.into_iter().map(with_run).collect()
 }

@@ -95,7 +95,7 @@ impl Producer {
         Ok((Self { client, topic: kafka.topic.clone() }, received))
     }
 
-    /// Hands a row to the client's queue; `run` is when the session began, if it sends all unsettled rows again.
+    /// Hands a row to the client's queue; `run` is the session's number, if it sends all unsettled rows again.
     pub(super) fn hand_over(&self, outbox_id: &str, run: Option<i64>, row: &Unsent<Outgoing>) -> HandOver {
         let Ok(opaque) = usize::try_from(row.position) else {
             return HandOver::Refused(KafkaError::MessageProduction(RDKafkaErrorCode::InvalidArgument));

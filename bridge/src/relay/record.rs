@@ -93,7 +93,7 @@ impl Outgoing {
         self.message.get()
     }
 
-    /// The headers of a CloudEvents 1.0 event in binary mode, and when the run began that sends the row again, if one does.
+    /// The headers of a CloudEvents 1.0 event in binary mode, and the number of the run that sends the row again, if one does.
     pub(super) fn headers(
         &self,
         outbox_id: &str,
@@ -103,7 +103,7 @@ impl Outgoing {
     ) -> OwnedHeaders {
         let source = record::source(outbox_id);
         let sequence = position.to_string();
-        let run = run.map(|began| began.to_string()).unwrap_or_default();
+        let run = run.map(|number| number.to_string()).unwrap_or_default();
         let pairs = [
             (header::SPEC_VERSION, SPEC_VERSION),
             (header::ID, message_id.as_str()),

@@ -41,6 +41,8 @@ pub(super) struct Outcome {
     pub(super) send_again: bool,
     /// Whether Kafka took anything.
     pub(super) progressed: bool,
+    /// Its number, if it sent all unsettled rows again.
+    pub(super) number: Option<i64>,
     /// How far it came.
     pub(super) reach: Reach,
 }
@@ -53,8 +55,8 @@ pub(super) struct Run<'a> {
     pub(super) producer: Option<Producer>,
     pub(super) reports: UnboundedReceiver<Report>,
     pub(super) outbox_id: String,
-    /// When it began, if it sends all unsettled rows again.
-    resends_since: Option<i64>,
+    /// Its number, if it sends all unsettled rows again; known with the first rows.
+    number: Option<i64>,
     course: &'a Course,
     queue_is_full: bool,
     /// Whether a report came since the last look at the producer.
@@ -73,7 +75,7 @@ impl<'a> Run<'a> {
     pub(super) fn new(
         drain: &'a mut Drain,
         outbox_id: String,
-        (which, began_ms): (Which, i64),
+        which: Which,
         course: &'a Course,
     ) -> Result<Self, kafka::Error> {
         let (producer, reports) = Producer::new(drain.inspector.settings())?;
@@ -84,14 +86,14 @@ impl<'a> Run<'a> {
             producer: Some(producer),
             reports,
             outbox_id,
-            resends_since: (which == Which::Unsettled).then_some(began_ms),
+            number: None,
             course,
             queue_is_full: false,
             heard: false,
             silence: Outage::default(),
             read_backoff: source::backoff(),
             mark_backoff: source::backoff(),
-            outcome: Outcome { end: None, send_again: false, progressed: false, reach: Reach::default() },
+            outcome: Outcome { end: None, send_again: false, progressed: false, number: None, reach: Reach::default() },
         })
     }
 
@@ -140,7 +142,7 @@ impl<'a> Run<'a> {
         self.queue_is_full = false;
         let Some(producer) = &self.producer else { return };
         while let Some(row) = self.session.next_unsent() {
-            match producer.hand_over(&self.outbox_id, self.resends_since, row) {
+            match producer.hand_over(&self.outbox_id, self.number, row) {
                 HandOver::Taken => self.session.handed_over(),
                 HandOver::QueueFull => {
                     self.queue_is_full = true;
@@ -274,6 +276,7 @@ impl<'a> Run<'a> {
             self.drain.metrics.observe_batch(Stage::Read, answer.rows.len());
         }
         let last_position = answer.last_position;
+        self.number = self.number.or(answer.run);
         let rows: Result<Vec<Unsent<Outgoing>>, record::Unreadable> =
             answer.rows.into_iter().map(record::prepare).collect();
         let taken = rows.map_err(|e| Chain(&e).to_string()).and_then(|rows| {
@@ -315,7 +318,7 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn into_outcome(self) -> Outcome {
-        Outcome { end: self.session.ending(), reach: self.session.reach(), ..self.outcome }
+        Outcome { end: self.session.ending(), number: self.number, reach: self.session.reach(), ..self.outcome }
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Record {
     pub(crate) decoded: Decoded,
     /// The outbox's id and the row's position, where an outbox sent it.
     pub(crate) row: Option<(String, i64)>,
-    /// When the run began that sent it again.
+    /// The number of the run that sent it again.
     pub(crate) run: Option<i64>,
     pub(crate) id: Option<MessageId>,
 }

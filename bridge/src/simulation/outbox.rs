@@ -23,6 +23,7 @@ pub(crate) struct Outbox {
     pub(crate) url: String,
     pub(crate) rows: BTreeMap<i64, Row>,
     last_position: i64,
+    runs: i64,
     lease: Option<Lease>,
     /// How far its wall clock is ahead.
     pub(crate) skew: i64,
@@ -37,6 +38,7 @@ impl Outbox {
             url: format!("http://outbox-{index}/"),
             rows: BTreeMap::new(),
             last_position: 0,
+            runs: 0,
             lease: None,
             skew: 1_000_000_000,
             version: 0,
@@ -68,8 +70,8 @@ impl Outbox {
         self.lease.take_if(|lease| lease.holder == holder);
     }
 
-    /// Rows above `after` and the highest position; `None` under another's lease.
-    pub(crate) fn read(&self, holder: &str, now: Ms, which: Which, after: i64, limit: u32) -> Option<Read> {
+    /// Rows above `after`, the highest position and a new run's number; `None` under another's lease.
+    pub(crate) fn read(&mut self, holder: &str, now: Ms, which: Which, after: i64, limit: u32) -> Option<Read> {
         if !Lease::may_read(self.lease.as_ref(), holder, self.clock(now)) {
             return None;
         }
@@ -77,7 +79,10 @@ impl Outbox {
         let rows = self.rows.range(after + 1..).filter(|(_, row)| wanted(row)).take(limit as usize);
         let rows = rows.map(|(position, row)| (*position, row.message.clone())).collect();
         let highest = self.rows.last_key_value().map_or(0, |(position, _)| *position);
-        Some(Read { rows, last_position: (which == Which::Unsettled).then_some(highest) })
+        let begins_run = which == Which::Unsettled && after == 0;
+        self.runs += i64::from(begins_run);
+        let last_position = (which == Which::Unsettled).then_some(highest);
+        Some(Read { rows, last_position, run: begins_run.then_some(self.runs) })
     }
 
     pub(crate) fn mark(&mut self, rows: &[PublishedRow]) {
@@ -111,4 +116,5 @@ impl Outbox {
 pub(crate) struct Read {
     pub(crate) rows: Vec<(i64, Message)>,
     pub(crate) last_position: Option<i64>,
+    pub(crate) run: Option<i64>,
 }

@@ -88,8 +88,8 @@ pub struct Resent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SentRun {
-    /// When it began, Unix milliseconds, by which its records are known.
-    pub began_ms: i64,
+    /// Its number, by which its records are known: later runs of the outbox have higher ones.
+    pub number: i64,
     /// The last row.
     pub last_position: i64,
     /// The offset behind its last record in the gap's partition.

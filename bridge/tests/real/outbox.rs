@@ -44,6 +44,7 @@ pub(crate) struct Contents {
     /// Rows by position, and whether they are marked.
     pub(crate) rows: BTreeMap<i64, (Message, bool)>,
     next: i64,
+    runs: i64,
     /// Where published rows are said to be.
     pub(crate) partition: i32,
 }
@@ -72,6 +73,7 @@ impl Outbox {
             holder: None,
             rows: BTreeMap::new(),
             next: 1,
+            runs: 0,
             partition: 0,
         };
         let contents = Arc::new(Mutex::new(contents));
@@ -139,7 +141,7 @@ async fn read(State(shared): Shared, Json(request): Json<ReadRequest>) -> Respon
     if request.wait_ms > 0 {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    let contents = shared.lock().unwrap();
+    let mut contents = shared.lock().unwrap();
     match contents.fault {
         Fault::Token => return StatusCode::UNAUTHORIZED.into_response(),
         Fault::Reads => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
@@ -160,7 +162,10 @@ async fn read(State(shared): Shared, Json(request): Json<ReadRequest>) -> Respon
         rows.reverse();
     }
     let last_position = (request.which == Which::Unsettled).then(|| contents.next - 1);
-    Json(ReadAnswer { outbox_id: contents.id.clone(), rows, last_position }).into_response()
+    let begins_run = request.which == Which::Unsettled && request.after == 0;
+    contents.runs += i64::from(begins_run);
+    let run = begins_run.then_some(contents.runs);
+    Json(ReadAnswer { outbox_id: contents.id.clone(), rows, last_position, run }).into_response()
 }
 
 fn row(position: i64, message: &Message) -> Row {

@@ -154,7 +154,7 @@ async fn meta_remembers_topics_outboxes_and_gaps() {
     let gaps = store.open_gaps("t").await.unwrap();
     assert_eq!(gaps.iter().map(|g| (g.partition, g.epoch)).collect::<Vec<_>>(), [(1, 1), (2, 1)]);
 
-    let run = Some(SentRun { began_ms: 5, last_position: 7, end_offset: 12 });
+    let run = Some(SentRun { number: 5, last_position: 7, end_offset: 12 });
     let resent = Resent { url: "http://a/".into(), outbox_id: "two".into(), from_offset: 9, run };
     store.mark_resent(&gaps[0], &resent).await.unwrap();
     store.mark_resent(&gaps[0], &Resent { from_offset: 99, ..resent.clone() }).await.unwrap();

@@ -101,6 +101,10 @@ pub struct ReadAnswer {
     /// With [`Which::Unsettled`] the highest position in the outbox, 0 if it was empty: who has read up to it has seen
     /// every row that there was when it was asked for.
     pub last_position: Option<i64>,
+    /// With [`Which::Unsettled`] from the beginning on: a number above every earlier one of this outbox, by which the
+    /// records of this sending again are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<i64>,
 }
 
 /// One accepted message as the outbox holds it.

@@ -39,8 +39,8 @@ pub mod header {
     pub const REQUEST_ID: &str = "x-request-id";
     /// How often this record has been replayed from the dead letters; none if never.
     pub const REPLAYS: &str = "wiber-replays";
-    /// When the session began, Unix milliseconds, that sent all unsettled rows of an outbox again, this one among them; none
-    /// where a row is sent for the first time.
+    /// The number of the run in which an outbox sent all unsettled rows again, this one among them; none where a row was
+    /// read as unpublished.
     pub const RUN: &str = "wiber-run";
     /// Every header that is Wiber's own begins like this; no other does. A replay leaves them out.
     pub const OWN_PREFIX: &str = "wiber-";

@@ -144,6 +144,17 @@ impl<C: Connection> Database<C> {
         }
     }
 
+    /// A number above every earlier one. It is kept in the file, so that no clock decides what is newer.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub async fn next_run(&self) -> Result<i64, Error> {
+        const SQL: &str = "INSERT INTO meta VALUES ('run', '1')
+            ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT)
+            RETURNING CAST(value AS INTEGER)";
+        Ok(self.one(SQL, &[]).await?.integer())
+    }
+
     /// The highest position, 0 if there is no row.
     ///
     /// # Errors

@@ -96,15 +96,26 @@ impl Drain for Store {
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadAnswer>, DrainError> {
         self.with(async |database| {
-            if !database.holds_lease(Lease { holder: &request.holder, now_ms: System.now_ms() }).await? {
+            let holds_lease =
+                async || database.holds_lease(Lease { holder: &request.holder, now_ms: System.now_ms() }).await;
+            if !holds_lease().await? {
                 return Ok(None);
             }
-            let last_position = match request.which {
-                Which::Unpublished => None,
-                Which::Unsettled => Some(database.last_position().await?),
+            let (last_position, run) = match request.which {
+                Which::Unpublished => (None, None),
+                Which::Unsettled if request.after == 0 => {
+                    let run = database.next_run().await?;
+                    (Some(database.last_position().await?), Some(run))
+                }
+                Which::Unsettled => (Some(database.last_position().await?), None),
             };
             let rows = wait_for_rows(database, &request).await?;
-            Ok(Some(ReadAnswer { outbox_id: database.outbox_id().to_owned(), rows, last_position }))
+            // Another may have taken it meanwhile and be sending again what was there then: nobody who had it before may
+            // get a row that came later.
+            if !holds_lease().await? {
+                return Ok(None);
+            }
+            Ok(Some(ReadAnswer { outbox_id: database.outbox_id().to_owned(), rows, last_position, run }))
         })
         .await
     }

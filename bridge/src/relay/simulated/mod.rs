@@ -209,8 +209,7 @@ impl Relay {
             let which = course.which(!resends.is_empty());
             self.state.borrow_mut().under_way = which == wiber_model::outbox::Which::Unsettled;
             self.process.note(|| format!("{} begins a session, {which:?}", self.holder));
-            let began_ms = i64::try_from(self.process.now()).unwrap();
-            let outcome = session::run(self, (which, began_ms), &course).await;
+            let outcome = session::run(self, which, &course).await;
             self.process
                 .world
                 .borrow_mut()
@@ -222,7 +221,7 @@ impl Relay {
             match course.ended(outcome.end, outcome.send_again) {
                 After::Record => {
                     self.state.borrow_mut().under_way = false;
-                    for (gap, resent) in with_runs(resends, began_ms, &outcome.reach) {
+                    for (gap, resent) in with_runs(resends, outcome.number, &outcome.reach) {
                         course.served(&gap);
                         self.state.borrow_mut().chores.push_back(Chore::Resent(gap, resent));
                     }

@@ -16,6 +16,7 @@ pub(super) struct Outcome {
     pub(super) end: Option<End>,
     pub(super) send_again: bool,
     pub(super) progressed: bool,
+    pub(super) number: Option<i64>,
     pub(super) reach: Reach,
 }
 
@@ -25,22 +26,23 @@ struct Live {
     session: Rc<RefCell<Session<Message>>>,
     /// Nothing is read or marked beside the end any more.
     over: Rc<Cell<bool>>,
-    resends_since: Option<i64>,
+    number: Rc<Cell<Option<i64>>>,
 }
 
 /// One session: reader and marker beside the task that hands over.
-pub(super) async fn run(relay: &Relay, (which, began_ms): (Which, i64), course: &Course) -> Outcome {
+pub(super) async fn run(relay: &Relay, which: Which, course: &Course) -> Outcome {
     let live = Live {
         relay: relay.clone(),
         session: Rc::new(RefCell::new(Session::new(which))),
         over: Rc::default(),
-        resends_since: (which == Which::Unsettled).then_some(began_ms),
+        number: Rc::default(),
     };
     let reports = Reports::default();
     let producer = relay.process.world.borrow_mut().kafka.new_producer(relay.process.key(), Rc::clone(&reports));
     let reader = relay.process.spawn(live.clone().read());
     let marker = relay.process.spawn(live.clone().mark());
-    let mut outcome = Outcome { end: None, send_again: false, progressed: false, reach: Reach::default() };
+    let mut outcome =
+        Outcome { end: None, send_again: false, progressed: false, number: None, reach: Reach::default() };
     loop {
         live.take_reports(&reports, &mut outcome);
         live.look(course, &mut outcome);
@@ -59,6 +61,7 @@ pub(super) async fn run(relay: &Relay, (which, began_ms): (Which, i64), course: 
     live.take_reports(&reports, &mut outcome);
     live.mark_the_rest().await;
     outcome.end = live.session.borrow().ending();
+    outcome.number = live.number.get();
     outcome.reach = live.session.borrow().reach();
     outcome
 }
@@ -83,6 +86,7 @@ impl Live {
             match answer {
                 Ok(Some(read_rows)) => {
                     wait = 50;
+                    self.number.set(self.number.get().or(read_rows.run));
                     let is_empty = read_rows.rows.is_empty();
                     let rows = read_rows.rows.into_iter();
                     let rows = rows.map(|(position, message)| {
@@ -176,7 +180,7 @@ impl Live {
         let mut session = self.session.borrow_mut();
         let (mut handed, key) = (Vec::new(), self.relay.process.key());
         while let Some(row) = session.next_unsent() {
-            let record = Record::of_row(&self.relay.outbox_id, row.position, row.payload.clone(), self.resends_since);
+            let record = Record::of_row(&self.relay.outbox_id, row.position, row.payload.clone(), self.number.get());
             let partition = partition_of(&row.payload, world.kafka.partitions.len());
             handed.push((partition, row.position, record));
             session.handed_over();
