@@ -1,6 +1,7 @@
 //! Requests in, answers out.
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use spin_sdk::http::{FullBody, Request};
 use spin_sdk::wasip3::http_compat::IncomingRequestBody;
@@ -33,7 +34,9 @@ impl Body for Incoming {
 /// Takes a request apart.
 pub fn split(request: Request) -> (Head, Incoming) {
     let (head, body) = request.into_parts();
-    (head, Incoming { body, share: Share::default() })
+    let length =
+        head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    (head, Incoming { body, share: Share::of(length) })
 }
 
 /// Wraps an answer's body.

@@ -4,6 +4,8 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use wiber_model::BATCH_BODY_BYTES_MAX;
+
 /// What each request may hold without being counted, in bytes: a single message.
 const SMALL_BYTES: usize = 64 * 1024;
 /// What all may hold together beyond that, in bytes. A request needs about eight times its body while it is worked on.
@@ -17,18 +19,28 @@ thread_local! {
 }
 
 /// What one request holds, until it is dropped.
-#[derive(Default)]
 pub(crate) struct Share {
+    /// How long its body is, as far as that is known.
+    expected: usize,
     bytes: usize,
     counted: usize,
 }
 
 impl Share {
-    /// Waits until there is room for so many bytes more; `false` if there is none in time.
+    /// For a body that says so of its length.
+    pub(crate) fn of(length: Option<usize>) -> Self {
+        Self { expected: length.unwrap_or(BATCH_BODY_BYTES_MAX).min(BATCH_BODY_BYTES_MAX), bytes: 0, counted: 0 }
+    }
+
+    /// Takes so many bytes more. With the first that are counted it waits until there is room for all of the body, so that
+    /// bodies that wait hold nothing; `false` if there is none in time.
     pub(crate) async fn grow(&mut self, bytes: usize) -> bool {
         self.bytes += bytes;
-        let more = self.bytes.saturating_sub(SMALL_BYTES).saturating_sub(self.counted);
-        let began = Instant::now();
+        let wanted = self.bytes.max(self.expected);
+        if self.bytes <= SMALL_BYTES || self.counted >= wanted {
+            return true;
+        }
+        let (more, began) = (wanted - self.counted, Instant::now());
         while HELD.get() + more > BYTES_MAX {
             if began.elapsed() > WAIT_MAX {
                 return false;
@@ -36,7 +48,7 @@ impl Share {
             spin_sdk::time::sleep(POLL).await;
         }
         HELD.set(HELD.get() + more);
-        self.counted += more;
+        self.counted = wanted;
         true
     }
 }

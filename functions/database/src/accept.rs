@@ -76,6 +76,12 @@ impl Batch {
         (copies.saturating_mul(rows), copies.saturating_mul(bytes))
     }
 
+    /// How many messages, and how long they are as JSON, in bytes.
+    #[must_use]
+    pub fn extent(&self) -> (usize, usize) {
+        (self.entries.len(), self.entries.iter().map(|entry| entry.json.len()).sum())
+    }
+
     fn first_id(&self) -> &str {
         self.entries.first().map_or("", |entry| &entry.message_id)
     }
@@ -98,18 +104,37 @@ impl<C: Connection> Database<C> {
     pub async fn accept(&self, batches: &[Batch], bounds: Bounds) -> Result<Vec<bool>, Error> {
         let all: Vec<&Batch> = batches.iter().collect();
         let mut outcomes = self.insert(&all, bounds).await?;
-        let counts = |outcome| outcomes.iter().filter(|o| **o == outcome).count();
-        if counts(Outcome::KeyTaken) > 0 && counts(Outcome::NoRoom) > 0 {
-            // The sums counted those whose key is taken, so there may be room for others yet.
-            let indices: Vec<_> = (0..all.len()).filter(|index| outcomes[*index] == Outcome::NoRoom).collect();
-            let rest: Vec<_> = indices.iter().map(|index| all[*index]).collect();
-            // The others are durable, so this failure is no statement about all of them.
-            let again = self.insert(&rest, bounds).await.map_err(|e| Error::Unknown(e.to_string()))?;
-            for (index, outcome) in indices.into_iter().zip(again) {
-                outcomes[index] = outcome;
-            }
+        // The sums counted those whose key is taken, and those that are too large, so there may be room for others yet.
+        if outcomes.contains(&Outcome::KeyTaken) {
+            self.try_again(&all, &mut outcomes, bounds, |_| true).await?;
+        }
+        let too_large = |(batch, outcome): (&&Batch, &Outcome)| *outcome == Outcome::NoRoom && batch.entries.len() > 1;
+        if all.iter().zip(&outcomes).any(too_large) {
+            self.try_again(&all, &mut outcomes, bounds, |batch| batch.entries.len() == 1).await?;
         }
         Ok(outcomes.into_iter().map(|outcome| outcome == Outcome::Inserted).collect())
+    }
+
+    /// Tries once more for those that found no room and that `which` selects.
+    async fn try_again(
+        &self,
+        batches: &[&Batch],
+        outcomes: &mut [Outcome],
+        bounds: Bounds,
+        which: impl Fn(&Batch) -> bool,
+    ) -> Result<(), Error> {
+        let is_wanted = |index: &usize| outcomes[*index] == Outcome::NoRoom && which(batches[*index]);
+        let indices: Vec<usize> = (0..batches.len()).filter(is_wanted).collect();
+        if indices.is_empty() {
+            return Ok(());
+        }
+        let rest: Vec<&Batch> = indices.iter().map(|index| batches[*index]).collect();
+        // The others are durable, so this failure is no statement about all of them.
+        let again = self.insert(&rest, bounds).await.map_err(|e| Error::Unknown(e.to_string()))?;
+        for (index, outcome) in indices.into_iter().zip(again) {
+            outcomes[index] = outcome;
+        }
+        Ok(())
     }
 
     /// The statement itself. It returns no rows: the write lock would be held until the component has read the last of

@@ -6,6 +6,11 @@ use wiber_model::{BATCH_MESSAGES_MAX, NewMessage, Violation};
 
 use crate::problem::Problem;
 
+/// The fields of a message.
+const FIELDS: [&str; 3] = ["fromUser", "toUser", "content"];
+/// How many unknown or repeated fields of an object are looked at: all of millions would take many times the body's memory.
+const OTHER_FIELDS_MAX: usize = 100;
+
 /// Reads bytes as JSON text.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|e| {
@@ -50,9 +55,14 @@ impl<'de> Deserialize<'de> for Fields {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-                let mut fields = Vec::new();
+                let (mut fields, mut others): (Vec<(String, Option<String>)>, usize) = (Vec::new(), 0);
                 while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
-                    fields.push((name, text(value).map_err(A::Error::custom)?));
+                    let value = text(value).map_err(A::Error::custom)?;
+                    let is_new = FIELDS.contains(&name.as_str()) && !fields.iter().any(|(known, _)| *known == name);
+                    if is_new || others < OTHER_FIELDS_MAX {
+                        others += usize::from(!is_new);
+                        fields.push((name, value));
+                    }
                 }
                 Ok(Fields(fields))
             }
@@ -117,7 +127,6 @@ impl<'de> Deserialize<'de> for First {
 
 /// Reads a message to send; `what` is what it stands in.
 pub(crate) fn new_message(document: Document, what: &str) -> Result<NewMessage, Vec<Violation>> {
-    const FIELDS: [&str; 3] = ["fromUser", "toUser", "content"];
     let Document::Object(fields) = document else {
         let detail = format!("{what} must be a JSON object with fromUser, toUser and content");
         return Err(vec![Violation::new("body", "wrong-type", detail)]);
@@ -208,6 +217,14 @@ mod tests {
         check(&content(r#""c","x":1e999"#), "x:unknown-field");
         check(&content(r#""\ud83d\ude00 \u0041""#), "ok");
         check(&content(r#""c","x":"\ud800""#), "not-json");
+    }
+
+    #[test]
+    fn a_field_is_found_behind_any_number_of_others() {
+        let body = format!("{{{}\"fromUser\":\"a\",\"toUser\":\"b\",\"content\":\"c\"}}", "\"x\":1,".repeat(5_000));
+        let violations = new_message(parse::<Document>(body.as_bytes()).unwrap(), "the body").unwrap_err();
+        assert_eq!(violations.len(), OTHER_FIELDS_MAX);
+        assert!(violations.iter().all(|violation| violation.field == "x"));
     }
 
     #[test]

@@ -180,7 +180,7 @@ mod tests {
         }
 
         async fn read(&self, _: ReadRequest) -> Result<Option<ReadAnswer>, DrainError> {
-            Ok(self.0.then(|| ReadAnswer { outbox_id: "o".into(), rows: vec![], last_position: None }))
+            Ok(self.0.then(|| ReadAnswer { outbox_id: "o".into(), rows: vec![], last_position: None, run: None }))
         }
 
         async fn published(&self, request: PublishedRequest) -> Result<Changed, DrainError> {

@@ -44,8 +44,10 @@ pub struct Submission {
 pub enum Accepted {
     /// It is durable.
     New,
-    /// Its key was used before, for these messages.
-    Earlier(Form, Vec<Message>),
+    /// Its key was used before, for these messages, in the same form.
+    Earlier(Vec<Message>),
+    /// Its key was used before, for another request.
+    Other,
     /// The outbox is at its bound; nothing was written.
     Full,
 }
@@ -143,10 +145,8 @@ async fn accept(
     };
     match outbox.accept(submission).await.map_err(problem)? {
         Accepted::New => Ok(form.reply(&messages)),
-        Accepted::Earlier(earlier_form, earlier) if form == earlier_form && is_same(&earlier, &messages) => {
-            Ok(form.reply(&earlier))
-        }
-        Accepted::Earlier(..) => {
+        Accepted::Earlier(earlier) if is_same(&earlier, &messages) => Ok(form.reply(&earlier)),
+        Accepted::Earlier(_) | Accepted::Other => {
             let detail = "this key was used by the same sender for another request";
             Err(Problem::invalid(vec![Violation::new("Idempotency-Key", "key-reused", detail)]))
         }
@@ -297,20 +297,20 @@ mod tests {
         outcome(Err(OutboxError::Unknown), 500, "outcome-unknown").await;
     }
 
-    fn earlier(messages: &[(&str, &str)], form: Form) -> Scripted {
+    fn earlier(messages: &[(&str, &str)]) -> Scripted {
         let accept = |(to, content): &(&str, &str)| {
             let new = NewMessage { from_user: "alice".into(), to_user: (*to).into(), content: (*content).into() };
             Message::accept(new, 5, [9; 10])
         };
         let messages = messages.iter().map(accept).collect();
-        Scripted { outcome: Some(Ok(Accepted::Earlier(form, messages))), ..Scripted::default() }
+        Scripted { outcome: Some(Ok(Accepted::Earlier(messages))), ..Scripted::default() }
     }
 
     const KEYED: [(&str, &str); 2] = [("content-type", "application/json"), ("idempotency-key", "k")];
 
     #[tokio::test]
     async fn a_repeated_key_answers_with_the_first_message_or_names_the_difference() {
-        let outbox = earlier(&[("bob", "Hello!")], Form::Single);
+        let outbox = earlier(&[("bob", "Hello!")]);
         let (status, json) = send(with(&KEYED), GOOD, &outbox).await;
         assert_eq!((status, json["timestamp"].as_i64()), (200, Some(5)));
         let (status, json) = send(with(&KEYED), &GOOD.replace("Hello", "Bye"), &outbox).await;
@@ -337,7 +337,7 @@ mod tests {
     async fn a_repeated_batch_is_the_same_in_form_number_and_fields() {
         let batch = |messages: &[&str]| (post("/messages/batch", &KEYED), array(messages));
         let (one, other) = (GOOD, GOOD.replace("Hello", "Bye"));
-        let outbox = earlier(&[("bob", "Hello!"), ("bob", "Bye!")], Form::Batch);
+        let outbox = earlier(&[("bob", "Hello!"), ("bob", "Bye!")]);
         let mut outcomes = Vec::new();
         for (head, body) in [
             batch(&[one, &other]),
@@ -349,7 +349,7 @@ mod tests {
             outcomes.push(send(head, &body, &outbox).await.0);
         }
         assert_eq!(outcomes, [200, 422, 422, 422, 422]);
-        let outbox = earlier(&[("bob", "Hello!")], Form::Single);
+        let outbox = Scripted { outcome: Some(Ok(Accepted::Other)), ..Scripted::default() };
         let (head, body) = batch(&[one]);
         assert_eq!(send(head, &body, &outbox).await.0, 422);
     }

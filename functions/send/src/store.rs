@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use wiber_component::{CONDITION_LIMIT, Connections, System, bounds, condition, report, within};
 use wiber_database::spin::StreamBell;
-use wiber_database::{Batch, Bounds, Committer, Entry, Error, Key, Source};
+use wiber_database::{Batch, Bounds, Committer, Earlier, Entry, Error, Key, Source};
 use wiber_handlers::send::{Accepted, Form, Outbox, OutboxError, Submission};
 use wiber_handlers::status::Condition;
 use wiber_handlers::{Entropy, Settings, SettingsError};
@@ -66,18 +66,19 @@ impl Store {
     }
 
     /// What the request that used this key first was answered.
-    async fn earlier(&self, key: &Key) -> Result<Option<Accepted>, Error> {
+    async fn earlier(&self, key: &Key, extent: (usize, usize)) -> Result<Option<Accepted>, Error> {
         let database = self.shared.connections.take().await?;
-        let earlier = database.earlier(&key.user, &key.key).await?;
+        let earlier = database.earlier(key, extent).await?;
         self.shared.connections.put(database);
-        let Some(earlier) = earlier else { return Ok(None) };
-        let form = match earlier.form {
-            wiber_database::Form::Single => Form::Single,
-            wiber_database::Form::Array => Form::Batch,
-        };
-        let messages = earlier.messages.iter().map(|json| serde_json::from_str(json));
-        let messages: Result<Vec<Message>, _> = messages.collect();
-        Ok(Some(Accepted::Earlier(form, messages.map_err(|error| Error::Damaged(error.to_string()))?)))
+        Ok(match earlier {
+            None => None,
+            Some(Earlier::Other) => Some(Accepted::Other),
+            Some(Earlier::Messages(messages)) => {
+                let messages: Result<Vec<Message>, _> =
+                    messages.iter().map(|json| serde_json::from_str(json)).collect();
+                Some(Accepted::Earlier(messages.map_err(|error| Error::Damaged(error.to_string()))?))
+            }
+        })
     }
 
     fn remember<T>(&self, write: &Result<T, Error>) {
@@ -169,9 +170,9 @@ impl Outbox for Store {
             report(&error);
         }
         let batch = batch(submission).map_err(|e| OutboxError::Refused(e.to_string()))?;
-        let asked = batch.key.clone();
-        let earlier = async || match &asked {
-            Some(key) => self.earlier(key).await,
+        let (key, extent) = (batch.key.clone(), batch.extent());
+        let earlier = async || match &key {
+            Some(key) => self.earlier(key, extent).await,
             None => Ok(None),
         };
         let committed = self.shared.committer.commit(&self.shared.connections, batch, self.bounds).await;

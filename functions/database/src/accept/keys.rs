@@ -51,13 +51,13 @@ impl Serialize for Key {
     }
 }
 
-/// What a request with a key was answered.
+/// What the request that used a key first was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Earlier {
-    /// How it was made.
-    pub form: Form,
-    /// Its messages as JSON, in their order.
-    pub messages: Vec<String>,
+pub enum Earlier {
+    /// These messages, as JSON, in their order: as many as are asked for now, in the same form.
+    Messages(Vec<String>),
+    /// It was another request.
+    Other,
 }
 
 // For each key the first message that has it. Packed into one text, as every answer of many rows.
@@ -65,30 +65,51 @@ const OWNERS: &str = "SELECT json_group_array(json_array(e.key, (SELECT i.messag
         WHERE i.user = e.value ->> 'user' AND i.key IN (e.value ->> 'key', (e.value ->> 'key') || char(10)))))
     FROM json_each(?1) AS e";
 
-// In one statement, so that all of an array are found or none.
-const EARLIER: &str = "SELECT json_group_array(json_array(key, message)) FROM (
-    SELECT id, key, message FROM idempotency WHERE user = ?1 AND key IN (?2, ?2 || char(10))
-    UNION ALL
-    SELECT other.id, other.key, other.message FROM idempotency AS first CROSS JOIN idempotency AS other
-        ON other.user = ?1 AND other.key > char(10) || (first.message ->> 'messageId') || char(10)
-            AND other.key < char(10) || (first.message ->> 'messageId') || char(11)
-        WHERE first.user = ?1 AND first.key = ?2 || char(10)
-    ORDER BY id)";
+// What was recorded first under the key in either spelling, and how many others of its array there are, and how long.
+const FIRST: &str = "SELECT json_array(first.key, first.message, count(other.id), coalesce(sum(length(other.message)), 0))
+    FROM (SELECT user, key, message FROM idempotency WHERE user = ?1 AND key IN (?2, ?2 || char(10)) ORDER BY id LIMIT 1)
+        AS first
+    LEFT JOIN idempotency AS other ON other.user = first.user AND first.key = ?2 || char(10)
+        AND other.key > char(10) || (first.message ->> 'messageId') || char(10)
+        AND other.key < char(10) || (first.message ->> 'messageId') || char(11)
+    GROUP BY first.key";
+const OTHERS: &str = "SELECT json_group_array(message) FROM (SELECT message FROM idempotency WHERE user = ?1
+    AND key > char(10) || ?2 || char(10) AND key < char(10) || ?2 || char(11) ORDER BY id)";
+
+/// By how much the stored messages of an array may be longer than those of a request that is the same.
+const LONGER_MAX: usize = 64 * 1024;
 
 impl<C: Connection> Database<C> {
-    /// What the request that used a key first was answered.
+    /// What the request that used the key first was answered, for one of `count` messages with `length` bytes of JSON.
     ///
     /// # Errors
     /// Whatever SQLite says.
-    pub async fn earlier(&self, user: &str, key: &str) -> Result<Option<Earlier>, Error> {
-        let packed = self.one(EARLIER, &[user.into(), key.into()]).await?.into_text();
-        let mut rows: Vec<(String, String)> = serde_json::from_str(&packed).map_err(damaged)?;
-        let place =
-            |stored: &str| stored.rsplit_once('\n').and_then(|(_, place)| place.parse().ok()).unwrap_or(0_usize);
-        rows.sort_by_key(|(stored, _)| place(stored));
-        let Some((first, _)) = rows.first() else { return Ok(None) };
-        let form = if first.ends_with('\n') { Form::Array } else { Form::Single };
-        Ok(Some(Earlier { form, messages: rows.into_iter().map(|(_, message)| message).collect() }))
+    pub async fn earlier(&self, key: &Key, (count, length): (usize, usize)) -> Result<Option<Earlier>, Error> {
+        let Key { user, key, form } = key;
+        let found = self.one(FIRST, &[user.as_str().into(), key.as_str().into()]).await?;
+        if found == Value::Null {
+            return Ok(None);
+        }
+        let (stored, first, others, others_length): (String, String, usize, usize) =
+            serde_json::from_str(&found.into_text()).map_err(damaged)?;
+        let first_form = if stored.ends_with('\n') { Form::Array } else { Form::Single };
+        // Read only where it may be the same: a short request must not bring forth a long answer.
+        if first_form != *form || others + 1 != count || others_length > length + LONGER_MAX {
+            return Ok(Some(Earlier::Other));
+        }
+        let mut messages = vec![first];
+        if others > 0 {
+            #[derive(serde::Deserialize)]
+            #[serde(rename_all = "camelCase")]
+            struct Head {
+                message_id: String,
+            }
+            let head: Head = serde_json::from_str(&messages[0]).map_err(damaged)?;
+            let packed = self.one(OTHERS, &[user.as_str().into(), head.message_id.into()]).await?.into_text();
+            messages.extend(serde_json::from_str::<Vec<String>>(&packed).map_err(damaged)?);
+        }
+        // They may just have grown old.
+        Ok((messages.len() == others + 1).then_some(Earlier::Messages(messages)))
     }
 
     /// For each batch the first message of the request that owns its key; none where there is no key, or nobody has it.

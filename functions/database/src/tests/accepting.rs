@@ -1,5 +1,5 @@
 use super::{Outbox, ROOMY, entry, keyed, one};
-use crate::{Batch, Bounds, Database, native::Native};
+use crate::{Batch, Bounds, Database, Earlier, native::Native};
 
 #[tokio::test]
 async fn an_accepted_message_is_found_as_it_was_written() {
@@ -30,8 +30,10 @@ async fn a_taken_key_leaves_its_row_out_and_the_others_in() {
 
 /// The one message that alice's key has.
 async fn message_of_key(database: &Database<Native>, key: &str) -> Option<String> {
-    let earlier = database.earlier("alice", key).await.unwrap()?;
-    let [message] = <[String; 1]>::try_from(earlier.messages).unwrap();
+    let asked = keyed(1, "alice", key);
+    let earlier = database.earlier(&asked.key.clone().unwrap(), asked.extent()).await.unwrap()?;
+    let Earlier::Messages(messages) = earlier else { panic!("{earlier:?}") };
+    let [message] = <[String; 1]>::try_from(messages).unwrap();
     Some(message)
 }
 

@@ -5,7 +5,7 @@ use wiber_model::outbox::{RowRef, Which};
 use super::{Outbox, ROOMY, batch, entry, keyed, keyed_array, one};
 use crate::expire::KEY_MS_MIN;
 use crate::native::Native;
-use crate::{Batch, Bounds, Database, Form};
+use crate::{Batch, Bounds, Database, Earlier};
 
 async fn accept(database: &Database<Native>, batches: &[Batch], bounds: Bounds, expected: &[bool]) {
     assert_eq!(database.accept(batches, bounds).await.unwrap(), expected);
@@ -13,9 +13,12 @@ async fn accept(database: &Database<Native>, batches: &[Batch], bounds: Bounds, 
     assert!(depth.messages + depth.keys <= bounds.rows_max && depth.bytes <= bounds.bytes_max, "{depth:?}");
 }
 
-/// Form and messages of what alice's key was answered.
-async fn earlier(database: &Database<Native>, key: &str) -> Option<(Form, Vec<String>)> {
-    database.earlier("alice", key).await.unwrap().map(|earlier| (earlier.form, earlier.messages))
+async fn earlier(database: &Database<Native>, batch: Batch) -> Option<Earlier> {
+    database.earlier(batch.key.as_ref().unwrap(), batch.extent()).await.unwrap()
+}
+
+fn answered(numbers: impl IntoIterator<Item = u8>) -> Option<Earlier> {
+    Some(Earlier::Messages(messages(numbers)))
 }
 
 fn messages(numbers: impl IntoIterator<Item = u8>) -> Vec<String> {
@@ -41,17 +44,17 @@ async fn a_bound_leaves_out_whole_batches() {
     }
     let outbox = Outbox::new();
     let database = outbox.open().await;
-    // A key costs a row for each message. What comes behind a batch that does not fit waits for another statement.
+    // A key costs a row for each message. A batch that does not fit keeps no single message out.
     let bounds = Bounds { rows_max: 7, ..ROOMY };
     accept(
         &database,
         &[keyed_array(1..=3, "alice", "k"), keyed_array(4..=5, "alice", "l"), one(6)],
         bounds,
-        &[true, false, false],
+        &[true, false, true],
     )
     .await;
-    assert_eq!(earlier(&database, "l").await, None);
-    assert_eq!(database.depth().await.unwrap().messages, 3);
+    assert_eq!(earlier(&database, keyed_array(4..=5, "alice", "l")).await, None);
+    assert_eq!(database.depth().await.unwrap().messages, 4);
 }
 
 #[tokio::test]
@@ -75,11 +78,18 @@ async fn one_key_covers_all_messages_and_either_form_takes_it() {
         assert_eq!(database.settle(&[row]).await.unwrap(), 1);
     }
     accept(&database, &[keyed_array([43, 44], "alice", "single")], ROOMY, &[false]).await;
-    assert_eq!(earlier(&database, "k").await, Some((Form::Array, messages(1..=20))));
-    assert_eq!(earlier(&database, "one").await, Some((Form::Array, messages([22]))));
-    assert_eq!(earlier(&database, "single").await, Some((Form::Single, messages([23]))));
-    let carols = database.earlier("carol", "k").await.unwrap().unwrap();
-    assert_eq!(carols.messages, messages([24, 25]));
+    assert_eq!(earlier(&database, keyed_array(31..=50, "alice", "k")).await, answered(1..=20));
+    assert_eq!(earlier(&database, keyed_array([9], "alice", "one")).await, answered([22]));
+    assert_eq!(earlier(&database, keyed(9, "alice", "single")).await, answered([23]));
+    assert_eq!(earlier(&database, keyed_array([8, 9], "carol", "k")).await, answered([24, 25]));
+    for other in [
+        keyed_array(31..=49, "alice", "k"),
+        keyed(9, "alice", "k"),
+        keyed(9, "alice", "one"),
+        keyed_array([9], "alice", "single"),
+    ] {
+        assert_eq!(earlier(&database, other).await, Some(Earlier::Other));
+    }
 }
 
 #[tokio::test]
@@ -100,14 +110,25 @@ async fn the_keys_of_a_batch_are_forgotten_from_the_first_on() {
     // As a statement does that frees fewer keys than there are.
     let free = "DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency ORDER BY born_running_ms, id LIMIT ?1)";
     database.run(free, &[5.into()]).await.unwrap();
-    assert_eq!(earlier(&database, "k").await, None);
+    assert_eq!(earlier(&database, keyed_array(1..=200, "alice", "k")).await, None);
     accept(&database, &[keyed_array(202..=204, "alice", "k")], ROOMY, &[true]).await;
-    assert_eq!(earlier(&database, "k").await, Some((Form::Array, messages(202..=204))));
+    assert_eq!(earlier(&database, keyed_array(1..=3, "alice", "k")).await, answered(202..=204));
     // All of it, once a day of running time is over.
     let mut now = 0;
     while now <= KEY_MS_MIN + 120_000 {
         now += 60_000;
         database.expire_keys(now).await.unwrap();
     }
-    assert_eq!((database.depth().await.unwrap().keys, earlier(&database, "k").await), (0, None));
+    assert_eq!(database.depth().await.unwrap().keys, 0);
+    assert_eq!(earlier(&database, keyed_array(1..=3, "alice", "k")).await, None);
+}
+
+#[tokio::test]
+async fn a_short_request_under_the_key_of_a_long_one_is_another() {
+    let outbox = Outbox::new();
+    let database = outbox.open().await;
+    let mut long = keyed_array(1..=3, "alice", "k");
+    long.entries[2].json = format!("{:?}", "x".repeat(100_000));
+    accept(&database, &[long], ROOMY, &[true]).await;
+    assert_eq!(earlier(&database, keyed_array(1..=3, "alice", "k")).await, Some(Earlier::Other));
 }
