@@ -32,7 +32,7 @@ pub(crate) struct Required {
 
 impl Required {
     /// Counts an expectation, and says whether it is required.
-    pub(crate) fn count(&self, is_required: bool) -> bool {
+    fn count(&self, is_required: bool) -> bool {
         self.depended.fetch_add(1, Ordering::Relaxed);
         self.required.fetch_add(u32::from(is_required), Ordering::Relaxed);
         is_required

@@ -198,17 +198,7 @@ mod tests {
             from_offset: *from,
             run: None,
         });
-        Gap {
-            topic: "t".into(),
-            partition: 0,
-            epoch: 1,
-            reason: GapReason::LogStart,
-            topic_id: "x".into(),
-            resume_at: 20,
-            records: 5,
-            resumed,
-            resent: resent.collect(),
-        }
+        Gap { resume_at: 20, records: 5, resumed, ..Gap::passed(0, resent.collect()) }
     }
 
     fn check(view: View, gap: Option<&Gap>, committed: Option<i64>, expected: Verdict) {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::gap::{Appended, Repeats};
-use crate::store::{Gap, GapReason, Resent, SentRun};
+use crate::store::{Gap, Resent, SentRun};
 use wiber_model::record::source;
 
 /// A record of the one outbox and conversation: its row, and whether the run that sent all again made it.
@@ -39,17 +39,8 @@ impl Log {
         let last_position = self.records.iter().filter(|(_, of_run)| *of_run).map(|(row, _)| *row).max().unwrap_or(0);
         let run = SentRun { number: RUN, last_position, end_offset: offset(end) };
         let (url, outbox_id, from_offset) = ("u".into(), "x".into(), offset(self.from));
-        let gap = Gap {
-            topic: "t".into(),
-            partition: 0,
-            epoch: 1,
-            reason: GapReason::LogStart,
-            topic_id: "t".into(),
-            resume_at: 0,
-            records: 0,
-            resumed: true,
-            resent: vec![Resent { url, outbox_id, from_offset, run: has_marks.then_some(run) }],
-        };
+        let resent = vec![Resent { url, outbox_id, from_offset, run: has_marks.then_some(run) }];
+        let gap = Gap::passed(0, resent);
         let (repeats, outbox) = (Repeats::of(&gap), source("x"));
         let read = self.records.iter().enumerate().filter(|(index, (row, of_run))| {
             let run = of_run.then_some(RUN);

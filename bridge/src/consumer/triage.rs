@@ -89,7 +89,7 @@ mod tests {
     use wiber_model::record::{header, source};
 
     use super::*;
-    use crate::store::{Gap, GapReason, Resent, Trace};
+    use crate::store::{Gap, Resent, Trace};
 
     fn record(offset: i64, replays: Option<&str>) -> Record {
         let headers =
@@ -104,17 +104,7 @@ mod tests {
     #[test]
     fn what_an_outbox_repeats_is_passed_over_but_no_replay() {
         let resent = vec![Resent { url: "u".into(), outbox_id: "x".into(), from_offset: 5, run: None }];
-        let gap = Gap {
-            topic: "t".into(),
-            partition: 0,
-            epoch: 1,
-            reason: GapReason::LogStart,
-            topic_id: "t".into(),
-            resume_at: 0,
-            records: 0,
-            resumed: true,
-            resent,
-        };
+        let gap = Gap::passed(0, resent);
         let records = [record(3, None), record(4, Some("1")), record(5, None)];
         let arrived = arrived(&records, &Repeats::of(&gap));
         let passed: Vec<i64> = arrived.repeated_later.iter().map(|record| record.offset).collect();

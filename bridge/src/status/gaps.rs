@@ -55,26 +55,12 @@ fn strangers(gap: &Gap, outboxes: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{GapReason, Resent};
-
-    fn gap(partition: i32, resent: Vec<Resent>) -> Gap {
-        Gap {
-            topic: "t".into(),
-            partition,
-            epoch: 1,
-            reason: GapReason::Recreated,
-            topic_id: "id".into(),
-            resume_at: 0,
-            records: 0,
-            resumed: false,
-            resent,
-        }
-    }
+    use crate::store::Resent;
 
     #[test]
     fn a_note_names_the_outboxes_that_are_waited_for_and_those_that_came_under_other_names() {
         let resent = |url: &str| Resent { url: url.into(), outbox_id: "x".into(), from_offset: 0, run: None };
-        let mut gap = gap(3, vec![resent("http://a/")]);
+        let mut gap = Gap::passed(3, vec![resent("http://a/")]);
         let outboxes = ["http://a/".to_owned(), "http://127.0.0.1:8000/".to_owned()];
         let state = |gap: &Gap| describe(gap, &outboxes).split_once(": ").unwrap().1.to_owned();
         assert_eq!(state(&gap), "waiting for http://127.0.0.1:8000/ to send again");
@@ -91,9 +77,9 @@ mod tests {
     #[test]
     fn every_open_gap_is_told_and_no_other() {
         let board = Board::new();
-        tell(&board, &[gap(3, Vec::new()), gap(10, Vec::new())], &[]);
+        tell(&board, &[Gap::passed(3, Vec::new()), Gap::passed(10, Vec::new())], &[]);
         assert_eq!(board.notes().len(), 2);
-        tell(&board, &[gap(10, Vec::new())], &[]);
+        tell(&board, &[Gap::passed(10, Vec::new())], &[]);
         let notes = board.notes();
         assert!(notes.len() == 1 && notes[0].contains("partition 10"), "{notes:?}");
         tell(&board, &[], &[]);

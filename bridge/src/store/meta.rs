@@ -69,6 +69,24 @@ pub struct Gap {
     pub resent: Vec<Resent>,
 }
 
+#[cfg(test)]
+impl Gap {
+    /// One that was passed, with what was sent again for it.
+    pub(crate) fn passed(partition: i32, resent: Vec<Resent>) -> Self {
+        Self {
+            topic: "t".into(),
+            partition,
+            epoch: 1,
+            reason: GapReason::LogStart,
+            topic_id: "x".into(),
+            resume_at: 0,
+            records: 0,
+            resumed: true,
+            resent,
+        }
+    }
+}
+
 /// An outbox has sent again all that was not settled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

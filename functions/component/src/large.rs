@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use wiber_model::BATCH_BODY_BYTES_MAX;
 
-/// What each request may hold without being counted, in bytes: a single message.
+/// Bodies up to this length are not counted, in bytes: that of a single message.
 const SMALL_BYTES: usize = 64 * 1024;
-/// What all may hold together beyond that, in bytes. A request needs about eight times its body while it is worked on.
+/// How long all longer ones may be together, in bytes. A request needs about eight times its body while it is worked on.
 const BYTES_MAX: usize = 40 * 1024 * 1024;
 /// How long a body waits for others.
 const WAIT_MAX: Duration = Duration::from_secs(5);
@@ -18,16 +18,17 @@ thread_local! {
     static HELD: Cell<usize> = const { Cell::new(0) };
 }
 
-/// What one request holds, until it is dropped.
+/// What one request's body counts, until it is dropped.
 pub(crate) struct Share {
-    /// How long its body is, as far as that is known.
+    /// How long the body is, or the longest there is where that is not known.
     expected: usize,
+    /// What came of it so far.
     bytes: usize,
     counted: usize,
 }
 
 impl Share {
-    /// For a body that says so of its length.
+    /// For a body with this `content-length`.
     pub(crate) fn of(length: Option<usize>) -> Self {
         Self { expected: length.unwrap_or(BATCH_BODY_BYTES_MAX).min(BATCH_BODY_BYTES_MAX), bytes: 0, counted: 0 }
     }

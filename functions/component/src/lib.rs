@@ -1,7 +1,7 @@
 //! What the four components share: the adapters between spin-sdk and the handlers. Builds for wasm32-wasip2 only.
 //!
-//! Entry points: [`split`] and [`answer`] or [`answer_to`] around a handler, [`settings`], [`System`], [`HttpBridge`] and, with the
-//! feature `outbox`, [`Connections`]. Nothing here decides anything, and nothing of one user's request is kept for the
+//! Entry points: [`split`] and [`answer`] or [`answer_to`] around a handler, [`settings`], [`System`], [`HttpBridge`] and,
+//! with the feature `outbox`, [`Connections`]. Nothing here decides anything, and nothing of one user's request is kept for the
 //! next: only settings and connections outlive a request.
 
 #[cfg(target_family = "wasm")]

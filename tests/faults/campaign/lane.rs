@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::calm::{Required, Touches};
+use crate::calm::Touches;
 use crate::injection::Injection;
 use crate::rows::{Context, Part, Row};
 use crate::world::World;
@@ -68,17 +68,15 @@ impl Lane {
                     return injections;
                 }
                 // Drawn here, so that one row's draws do not shift another's.
-                let required = Arc::<Required>::default();
                 let context = Context {
                     world: Arc::clone(&world),
                     draws: StdRng::seed_from_u64(draws.random()),
                     short: self.short,
                     own: row.parts,
                     touches: Arc::clone(&shared.touches),
-                    required: Arc::clone(&required),
+                    required: Arc::default(),
                 };
-                let injection = self.inject(row, context, &world, &shared).await;
-                injections.push(Injection { required: required.counts(), ..injection });
+                injections.push(self.inject(row, context, &world, &shared).await);
             }
             if until.is_none() {
                 return injections;
@@ -99,6 +97,7 @@ impl Lane {
         shared.doing(|doing| doing.push(row.name));
         let beside = shared.active.fetch_add(1, Ordering::Relaxed);
         let started = shared.started.fetch_add(1, Ordering::Relaxed) + 1;
+        let required = Arc::clone(&context.required);
         let body = tokio::spawn((row.body)(context));
         let abort = body.abort_handle();
         let outcome = match tokio::time::timeout(ROW_MAX, body).await {
@@ -134,7 +133,7 @@ impl Lane {
             eprintln!("row {} ({}): {error}", row.number, row.name);
         }
         let (lane, ended) = (self.index, shared.begun.elapsed());
-        let (row, name, required) = (row.number, row.name, (0, 0));
+        let (row, name, required) = (row.number, row.name, required.counts());
         Injection { row, name, lane, begun, healed, ended, outcome, recovery, overlapped, required }
     }
 }

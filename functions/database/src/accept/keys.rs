@@ -66,7 +66,7 @@ const OWNERS: &str = "SELECT json_group_array(json_array(e.key, (SELECT i.messag
     FROM json_each(?1) AS e";
 
 // What was recorded first under the key in either spelling, and how many others of its array there are, and how long.
-const FIRST: &str = "SELECT json_array(first.key, first.message, count(other.id), coalesce(sum(length(other.message)), 0))
+const FIRST: &str = "SELECT json_array(first.key, first.message ->> 'messageId', first.message, count(other.id), coalesce(sum(length(other.message)), 0))
     FROM (SELECT user, key, message FROM idempotency WHERE user = ?1 AND key IN (?2, ?2 || char(10)) ORDER BY id LIMIT 1)
         AS first
     LEFT JOIN idempotency AS other ON other.user = first.user AND first.key = ?2 || char(10)
@@ -90,7 +90,7 @@ impl<C: Connection> Database<C> {
         if found == Value::Null {
             return Ok(None);
         }
-        let (stored, first, others, others_length): (String, String, usize, usize) =
+        let (stored, first_id, first, others, others_length): (String, String, String, usize, usize) =
             serde_json::from_str(&found.into_text()).map_err(damaged)?;
         let first_form = if stored.ends_with('\n') { Form::Array } else { Form::Single };
         // Read only where it may be the same: a short request must not bring forth a long answer.
@@ -99,13 +99,7 @@ impl<C: Connection> Database<C> {
         }
         let mut messages = vec![first];
         if others > 0 {
-            #[derive(serde::Deserialize)]
-            #[serde(rename_all = "camelCase")]
-            struct Head {
-                message_id: String,
-            }
-            let head: Head = serde_json::from_str(&messages[0]).map_err(damaged)?;
-            let packed = self.one(OTHERS, &[user.as_str().into(), head.message_id.into()]).await?.into_text();
+            let packed = self.one(OTHERS, &[user.as_str().into(), first_id.into()]).await?.into_text();
             messages.extend(serde_json::from_str::<Vec<String>>(&packed).map_err(damaged)?);
         }
         // They may just have grown old.
