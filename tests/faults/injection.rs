@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use wiber_tests::tracer::NotTraced;
+
 /// What a row did.
 #[derive(Debug, Clone)]
 pub(crate) struct Done {
@@ -35,6 +37,15 @@ impl From<String> for Trouble {
 impl From<&str> for Trouble {
     fn from(text: &str) -> Self {
         Self::Broken(text.to_owned())
+    }
+}
+
+impl From<NotTraced> for Trouble {
+    fn from(why: NotTraced) -> Self {
+        match why {
+            NotTraced::Unavailable(why) => Self::Unavailable(why),
+            NotTraced::Late => Self::Broken(why.to_string()),
+        }
     }
 }
 

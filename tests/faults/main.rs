@@ -14,7 +14,6 @@ mod outage;
 mod report;
 mod rows;
 mod sampler;
-mod tracer;
 mod world;
 
 use std::process::ExitCode;

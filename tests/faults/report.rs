@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
-use wiber_tests::checker;
+use wiber_tests::{checker, versions};
 
 use crate::injection::Injection;
 use crate::sampler::Sample;
@@ -179,7 +179,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn begin(seed: u64, replay: String) -> Self {
-        Self { seed, replay, versions: versions(), campaigns: Vec::new() }
+        Self { seed, replay, versions: versions::all(), campaigns: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, campaign: Campaign) {
@@ -222,18 +222,4 @@ impl Run {
 
 fn svg_name(campaign: &Campaign) -> String {
     format!("{}.svg", campaign.name)
-}
-
-fn versions() -> BTreeMap<&'static str, String> {
-    let commit = std::process::Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
-    let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
-    BTreeMap::from([
-        ("Wiber", format!("{} ({commit})", env!("CARGO_PKG_VERSION"))),
-        ("Kafka", wiber_servers::tools::KAFKA_VERSION.to_owned()),
-        ("MongoDB", wiber_servers::tools::MONGODB_VERSION.to_owned()),
-        ("librdkafka", rdkafka::util::get_rdkafka_version().1),
-        ("Linux", kernel),
-        ("cores", std::thread::available_parallelism().map_or(0, usize::from).to_string()),
-    ])
 }

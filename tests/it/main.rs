@@ -9,6 +9,7 @@ mod bridge_killed;
 mod cors;
 mod everything_down;
 mod explain;
+mod fsyncs;
 mod grants;
 mod host_killed;
 mod http;
@@ -77,6 +78,7 @@ fn promises() -> Vec<Trial> {
         mongodb_down::tests(),
         poison::tests(),
         explain::tests(),
+        fsyncs::tests(),
         shutdown::tests(),
         grants::manifest_tests(),
         on_each_host(grants::tests),

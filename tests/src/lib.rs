@@ -26,5 +26,7 @@ pub mod servers;
 pub mod shape;
 pub mod site;
 pub mod stack;
+pub mod tracer;
 pub mod trial;
+pub mod versions;
 pub mod wait;

@@ -21,6 +21,14 @@ pub struct Servers {
     processes: (Kafka, Mongo),
 }
 
+impl Servers {
+    /// The process ids of Kafka and MongoDB.
+    #[must_use]
+    pub fn pids(&self) -> (u32, u32) {
+        (self.processes.0.pid(), self.processes.1.pid())
+    }
+}
+
 static SHARED: OnceCell<Result<Servers, String>> = OnceCell::const_new();
 static DISTURBABLE: Mutex<Option<Kafka>> = Mutex::const_new(None);
 

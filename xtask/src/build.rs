@@ -76,6 +76,16 @@ pub(crate) async fn programs(repository: &Repository, progress: &Progress) -> an
     Ok(())
 }
 
+/// Builds what is measured, and what measures it.
+pub(crate) async fn for_release(repository: &Repository, progress: &Progress) -> anyhow::Result<()> {
+    needs::native()?;
+    let task = progress.task("Building for release");
+    let programs = ["build", "--release", "--bin=wiber-host", "--bin=wiber-bridge", "--bin=wiber-bench"];
+    cargo::watched(repository.root(), &task, &programs).await?;
+    task.done("release profile");
+    Ok(())
+}
+
 /// Builds what has seeded bugs, beside what has none: the bridge with all of its own, *send* once for each of its own.
 pub(crate) async fn mutants(repository: &Repository, progress: &Progress) -> anyhow::Result<()> {
     let task = progress.task("Building seeded bugs");

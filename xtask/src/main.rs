@@ -1,8 +1,10 @@
-//! Every developer command: `cargo xtask up`, `test`, `faults`, `check`, `build`.
+//! Every developer command: `cargo xtask up`, `test`, `faults`, `bench`, `budgets`, `check`, `build`.
 //!
 //! Entry point: [`main`]. It must start quickly, so it links neither wasmtime nor a Kafka or MongoDB client; the host and
 //! the bridge are programs that it builds and runs.
 
+mod bench;
+mod budgets;
 mod build;
 mod cargo;
 mod check;
@@ -36,6 +38,10 @@ enum Command {
     Test(test::Arguments),
     /// Inject faults under load and prove that nothing acknowledged is lost
     Faults(faults::Arguments),
+    /// Measure everything on this machine, beside its goals and its limits
+    Bench(bench::Arguments),
+    /// Count the instructions and allocations of hot code, which must stay within their budgets
+    Budgets,
     /// Check formatting, lints, dependencies and the tree's own rules
     Check(check::Arguments),
     /// Build the functions, the host and the bridge
@@ -60,6 +66,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(arguments) => up::run(&repository, arguments).await,
         Command::Test(arguments) => test::run(&repository, arguments).await,
         Command::Faults(arguments) => faults::run(&repository, arguments).await,
+        Command::Bench(arguments) => bench::run(&repository, arguments).await,
+        Command::Budgets => budgets::run(&repository),
         Command::Check(arguments) => check::run(&repository, arguments).await,
         Command::Build(arguments) => build::run(&repository, arguments).await,
     }

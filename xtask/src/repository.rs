@@ -38,6 +38,11 @@ impl Repository {
         self.target.join("debug")
     }
 
+    /// The folder of the native programs that are measured.
+    pub(crate) fn release_programs(&self) -> PathBuf {
+        self.target.join("release")
+    }
+
     /// The folder of the components, which spin.toml names: always in the checkout.
     pub(crate) fn components(&self) -> PathBuf {
         self.root.join("target/components")

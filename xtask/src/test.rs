@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use wiber_servers::progress::Progress;
 
 use crate::repository::Repository;
-use crate::{build, cargo, faults};
+use crate::{budgets, build, cargo, faults};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -24,6 +24,7 @@ pub(crate) async fn run(repository: &Repository, arguments: Arguments) -> anyhow
     if filtered {
         return Ok(ExitCode::SUCCESS);
     }
+    budgets::run(repository)?;
     // A short run of the fault harness, the rest of which is `cargo xtask faults`.
     faults::harness(repository, &["--short".to_owned()])
 }

@@ -297,4 +297,27 @@ mod tests {
         batch.doubt(&mut heads);
         assert!(!batch.read_back(&Known::new(), HashMap::new(), &mut heads));
     }
+
+    #[test]
+    #[ignore = "`cargo xtask budgets` counts what it costs"]
+    fn cost_of_placing_a_thousand_messages() {
+        let new = |number: u32| NewMessage {
+            from_user: "alice".into(),
+            to_user: format!("bob{}", number % 50),
+            content: "x".repeat(100),
+        };
+        let id = |number: u32| {
+            [number.to_be_bytes(), number.to_be_bytes()].concat().into_iter().chain([0, 0]).collect::<Vec<u8>>()
+        };
+        let accepted = |number| Message::accept(new(number), 1_758_865_780_040, id(number).try_into().unwrap());
+        let messages: Vec<Message> = (0..1_000).map(accepted).collect();
+        wiber_budget::repeat(|| {
+            let mut heads = heads();
+            let mut batch = Batch::new(messages.clone(), false);
+            batch.heads_read(&HashMap::new(), &mut heads);
+            let Step::Write(plan) = batch.next(&heads) else { panic!() };
+            batch.written(&plan, &mut heads);
+            assert_eq!(batch.next(&heads), Step::Finished);
+        });
+    }
 }

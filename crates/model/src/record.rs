@@ -242,4 +242,13 @@ mod tests {
         let value = serde_json::to_vec(&Message::accept(new, i64::MAX, [0xff; 10])).unwrap();
         assert!(value.len() <= VALUE_BYTES_MAX, "{}", value.len());
     }
+
+    #[test]
+    #[ignore = "`cargo xtask budgets` counts what it costs"]
+    fn cost_of_reading_a_record() {
+        let new = NewMessage { from_user: "alice".into(), to_user: "bob".into(), content: "x".repeat(100) };
+        let message = Message::accept(new, 1_758_865_780_040, [7; 10]);
+        let (key, value) = (message.conversation(), serde_json::to_vec(&message).unwrap());
+        wiber_budget::repeat(|| decode(Some(TYPE.as_bytes()), Some(key.as_str().as_bytes()), Some(&value)));
+    }
 }

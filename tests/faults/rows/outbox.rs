@@ -6,11 +6,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rand::Rng as _;
 use wiber_tests::load::Outcome;
 use wiber_tests::names;
+use wiber_tests::tracer::Tracer;
 
 use super::Context;
 use super::sending::Sends;
 use crate::injection::{Done, Trouble};
-use crate::tracer::Tracer;
 
 /// How long what the outbox has of its own may last on a full disk.
 const ROOM_LASTS: Duration = Duration::from_secs(60);

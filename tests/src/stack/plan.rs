@@ -36,6 +36,7 @@ pub struct Plan {
     variables: Vec<(String, String)>,
     settings: Vec<(String, String)>,
     manifest: Option<toml::Table>,
+    direct: bool,
 }
 
 impl Plan {
@@ -54,6 +55,7 @@ impl Plan {
             variables: Vec::new(),
             settings: Vec::new(),
             manifest: None,
+            direct: false,
         }
     }
 
@@ -119,6 +121,12 @@ impl Plan {
         self
     }
 
+    /// No links in between: its parts speak to each other directly, where time is measured.
+    #[must_use]
+    pub fn direct(self) -> Self {
+        Self { direct: true, ..self }
+    }
+
     /// A variant of `spin.toml`.
     #[must_use]
     pub fn manifest(self, manifest: toml::Table) -> Self {
@@ -167,13 +175,16 @@ impl Plan {
         };
         let bridge_addresses: Vec<SocketAddr> = (0..self.bridges).map(|_| reserved()).collect();
         // Without a bridge the host is led to a port where nobody listens.
-        let bridge_link = Proxy::start(bridge_addresses.first().copied().unwrap_or_else(reserved)).await;
-        let mongo_link = Proxy::start(shared_mongo.unwrap_or_else(reserved)).await;
+        let bridge_address = bridge_addresses.first().copied().unwrap_or_else(reserved);
+        let bridge_link = Proxy::start(bridge_address).await;
+        let mongo_address = shared_mongo.unwrap_or_else(reserved);
+        let mongo_link = Proxy::start(mongo_address).await;
+        let on_the_way = |link: &Proxy, address: SocketAddr| if self.direct { address } else { link.address() };
         let mongo = match (self.mongo.clone(), shared_mongo) {
             (Some(mongo), _) => mongo,
-            (None, address) => Mongo {
-                uri: mongo::uri(&mongo_link.address().to_string()),
-                own_uri: mongo::uri(&address.unwrap_or_else(reserved).to_string()),
+            (None, _) => Mongo {
+                uri: mongo::uri(&on_the_way(&mongo_link, mongo_address).to_string()),
+                own_uri: mongo::uri(&mongo_address.to_string()),
             },
         };
         let host_address = reserved();
@@ -182,7 +193,7 @@ impl Plan {
         let (outbox_token, query_token) = (token(), token());
 
         let mut variables = vec![
-            ("bridge_url".to_owned(), format!("http://{}", bridge_link.address())),
+            ("bridge_url".to_owned(), format!("http://{}", on_the_way(&bridge_link, bridge_address))),
             ("outbox_token".to_owned(), outbox_token.clone()),
             ("query_token".to_owned(), query_token.clone()),
         ];
@@ -205,7 +216,7 @@ impl Plan {
                 mongo_uri: mongo.uri.clone(),
                 database: self.name.clone(),
                 port: address.port(),
-                outbox_url: format!("http://{}", outbox_link.address()),
+                outbox_url: format!("http://{}", on_the_way(&outbox_link, host_address)),
                 outbox_token: outbox_token.clone(),
                 query_token: query_token.clone(),
                 more: self.settings.clone(),

@@ -66,3 +66,24 @@ pub(super) fn items<'a>(batches: &[&'a Batch]) -> Vec<Item<'a>> {
     }
     items
 }
+
+#[cfg(test)]
+mod tests {
+    use wiber_model::{Message, NewMessage};
+
+    use super::*;
+    use crate::{Entry, Form, Key};
+
+    #[test]
+    #[ignore = "`cargo xtask budgets` counts what it costs"]
+    fn cost_of_encoding_a_message() {
+        let new = NewMessage { from_user: "alice".into(), to_user: "bob".into(), content: "x".repeat(100) };
+        let message = Message::accept(new, 1_758_865_780_040, [7; 10]);
+        let key = Some(Key { user: "alice".into(), key: "key".into(), form: Form::Single });
+        wiber_budget::repeat(|| {
+            let entries = vec![Entry::new(&message).unwrap()];
+            let batch = Batch { entries, key: key.clone(), request_id: "request".into(), traceparent: "trace".into() };
+            serde_json::to_string(&items(&[&batch])).unwrap()
+        });
+    }
+}

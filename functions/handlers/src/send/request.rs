@@ -137,4 +137,11 @@ mod tests {
         };
         assert_eq!(broken.len(), VIOLATIONS_OF_ELEMENT_MAX);
     }
+
+    #[test]
+    #[ignore = "`cargo xtask budgets` counts what it costs"]
+    fn cost_of_reading_a_message() {
+        let body = GOOD.replace("Hello!", &"x".repeat(100));
+        wiber_budget::repeat(|| Read::of(Form::Single, body.as_bytes()).unwrap().messages(true).unwrap());
+    }
 }

@@ -1,0 +1,190 @@
+//! Accepting: how many messages a second are durable in the outbox before they are answered, and how long one waits.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use wiber_tests::host::Host;
+use wiber_tests::stack::Stack;
+
+use crate::args::Args;
+use crate::figure::{Figure, Goal, Outcome, Plot, median};
+use crate::load::{self, Load, Make, Measured, Pace, Series};
+use crate::{limits, machine, rig};
+
+const WARM_UP: Duration = Duration::from_secs(2);
+/// Of the rate that closed clients reach, the part at which the waiting is measured on a schedule.
+const STEADY: f64 = 0.7;
+const BATCH: u64 = 100;
+const BATCH_CLIENTS: usize = 8;
+/// The clients whose figures have goals.
+const MANY: usize = 64;
+
+/// What is asked of a host.
+struct Goals {
+    rate: f64,
+    p99: f64,
+    /// Of one client.
+    p50: Option<f64>,
+}
+
+pub(crate) async fn embedded(args: Args) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let goals = Goals { rate: 20_000.0, p99: 8.0, p50: Some(0.5) };
+    single(&args, Host::Embedded, &goals, &mut outcome).await?;
+    beside_all(&args, &mut outcome).await?;
+    if let Some(peer) = &args.peer {
+        against(&args, peer, &mut outcome).await?;
+    }
+    Ok(outcome)
+}
+
+pub(crate) async fn spin(args: Args) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    if !Host::present().contains(&Host::Spin) {
+        outcome.notes.push("not measured: there is no `spin` on the PATH".to_owned());
+        return Ok(outcome);
+    }
+    // Its SQLite has the WAL-reset bug, so that the outbox keeps its journal in TRUNCATE mode there.
+    single(&args, Host::Spin, &Goals { rate: 3_000.0, p99: 150.0, p50: None }, &mut outcome).await?;
+    Ok(outcome)
+}
+
+/// Single messages with nothing else running, at several numbers of clients.
+async fn single(args: &Args, host: Host, goals: &Goals, outcome: &mut Outcome) -> anyhow::Result<()> {
+    let (mut rates, mut p50s, mut p99s) = (Vec::new(), Vec::new(), Vec::new());
+    for clients in [1, 16, MANY, 256] {
+        // An outbox of its own, since depth is another scenario.
+        let stack = rig::plan("accept").host(host).bridges(0).start_unready().await;
+        let address = rig::address(&stack)?;
+        let (mut series, mut syncs, mut bare) = (Series::default(), Vec::new(), Series::default());
+        for _ in args.each_run() {
+            outcome.idle.push(machine::idle_share().await);
+            syncs.push(limits::disk::syncs(stack.folder(), Duration::from_secs(1)).await?);
+            bare.add(&closed(args, address, clients, rig::gets(|_, _| "/health/liveness".to_owned())).await?);
+            series.add(&closed(args, address, clients, rig::sends("/messages")).await?);
+        }
+        println!("  {} clients: {}", clients, series.told());
+        let x = clients as f64;
+        rates.push((x, median(&series.rates)));
+        p50s.push((x, median(&series.p50)));
+        p99s.push((x, median(&series.p99)));
+        let rate = Figure::new(format!("accepted, {clients} clients"), "/s", series.rates.clone());
+        let p50 = Figure::new(format!("p50, {clients} clients"), "ms", series.p50.clone());
+        let p99 = Figure::new(format!("p99, {clients} clients"), "ms", series.p99.clone());
+        let is_goal = clients == MANY;
+        outcome.figures.push(
+            if is_goal { rate.goal(Goal::AtLeast(goals.rate)) } else { rate }
+                .limit("one fdatasync after the other", &syncs),
+        );
+        outcome.figures.push(match goals.p50.filter(|_| clients == 1) {
+            Some(most) => p50.goal(Goal::AtMost(most)),
+            None => p50,
+        });
+        outcome.figures.push(if is_goal { p99.goal(Goal::AtMost(goals.p99)) } else { p99 });
+        let static_answer =
+            Figure::new(format!("a static answer of the same host, {clients} clients"), "/s", bare.rates);
+        outcome.figures.push(static_answer);
+        if is_goal {
+            scheduled(args, &stack, median(&series.rates) * STEADY, outcome).await?;
+        }
+        stack.stop().await;
+    }
+    let word = host.word();
+    outcome.plots.push(Plot {
+        name: if host == Host::Spin { "accept-spin-rate" } else { "accept-rate" },
+        title: format!("Durable accepts a second against clients, {word}"),
+        x: "clients",
+        y: "messages a second",
+        is_log: true,
+        series: vec![("accepted".to_owned(), rates)],
+    });
+    outcome.plots.push(Plot {
+        name: if host == Host::Spin { "accept-spin-latency" } else { "accept-latency" },
+        title: format!("How long an accept takes against clients, {word}"),
+        x: "clients",
+        y: "milliseconds",
+        is_log: true,
+        series: vec![("p50".to_owned(), p50s), ("p99".to_owned(), p99s)],
+    });
+    Ok(())
+}
+
+/// At a rate that does not wait for answers.
+async fn scheduled(args: &Args, stack: &Stack, rate: f64, outcome: &mut Outcome) -> anyhow::Result<()> {
+    let (address, mut series) = (rig::address(stack)?, Series::default());
+    for _ in args.each_run() {
+        let load = load(args, address, 256, rig::sends("/messages"));
+        series.add(&load::run(&Load { pace: Pace::Open(rate), ..load }).await?.all_well()?);
+    }
+    println!("  on a schedule of {rate:.0}/s: {}", series.told());
+    let at = format!("on a schedule of {STEADY} of that rate");
+    outcome.figures.push(Figure::new(format!("p50, {at}"), "ms", series.p50));
+    outcome.figures.push(Figure::new(format!("p99, {at}"), "ms", series.p99));
+    outcome.figures.push(Figure::new(format!("p99.9, {at}"), "ms", series.p999));
+    Ok(())
+}
+
+/// The same while all that was accepted moves on to Kafka and MongoDB on the same processors.
+async fn beside_all(args: &Args, outcome: &mut Outcome) -> anyhow::Result<()> {
+    let stack = rig::plan("accept-all").start().await;
+    let mut series = Series::default();
+    for _ in args.each_run() {
+        series.add(&closed(args, rig::address(&stack)?, MANY, rig::sends("/messages")).await?);
+    }
+    println!("  with everything running: {}", series.told());
+    outcome.figures.push(Figure::new("accepted with everything running, 64 clients", "/s", series.rates));
+    outcome.figures.push(Figure::new("p99 with everything running, 64 clients", "ms", series.p99));
+    stack.stop().await;
+    Ok(())
+}
+
+/// A peer and Wiber in turns.
+async fn against(args: &Args, peer: &str, outcome: &mut Outcome) -> anyhow::Result<()> {
+    let url: http::Uri = peer.parse().with_context(|| format!("--peer: {peer:?} is no URL"))?;
+    let authority = url.authority().with_context(|| format!("--peer: {peer:?} names no host"))?;
+    let port = authority.port_u16().unwrap_or(80);
+    let found = tokio::net::lookup_host((authority.host(), port)).await?.next();
+    let other = found.with_context(|| format!("--peer: nothing is known of {}", authority.host()))?;
+    // Leaked once a run, since requests are made all the time.
+    let path: &'static str = url.path().to_owned().leak();
+    let stack = rig::plan("accept-peer").start().await;
+    let (mut ours, mut theirs) = (Series::default(), Series::default());
+    for _ in args.each_run() {
+        ours.add(&closed(args, rig::address(&stack)?, MANY, rig::sends("/messages")).await?);
+        theirs.add(&closed(args, other, MANY, rig::sends(path)).await?);
+    }
+    println!("  Wiber: {}; {peer}: {}", ours.told(), theirs.told());
+    outcome.figures.push(Figure::new("Wiber, in turns with the peer, 64 clients", "/s", ours.rates));
+    outcome.figures.push(Figure::new(format!("{peer}, 64 clients"), "/s", theirs.rates));
+    outcome.figures.push(Figure::new("p99 of Wiber, in turns with the peer", "ms", ours.p99));
+    outcome.figures.push(Figure::new(format!("p99 of {peer}"), "ms", theirs.p99));
+    stack.stop().await;
+    Ok(())
+}
+
+pub(crate) async fn batches(args: Args) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let stack = rig::host_alone("batch").await;
+    let (mut series, mut messages) = (Series::default(), Vec::new());
+    for _ in args.each_run() {
+        outcome.idle.push(machine::idle_share().await);
+        let measured = closed(&args, rig::address(&stack)?, BATCH_CLIENTS, rig::batches(BATCH)).await?;
+        messages.push(measured.rate() * BATCH as f64);
+        series.add(&measured);
+    }
+    stack.stop().await;
+    let rate = Figure::new(format!("messages accepted in batches of {BATCH}, {BATCH_CLIENTS} clients"), "/s", messages);
+    outcome.figures.push(rate.goal(Goal::AtLeast(100_000.0)));
+    outcome.figures.push(Figure::new("p50 of a batch", "ms", series.p50));
+    outcome.figures.push(Figure::new("p99 of a batch", "ms", series.p99));
+    Ok(outcome)
+}
+
+fn load(args: &Args, address: SocketAddr, connections: usize, make: Make) -> Load {
+    Load { address, connections, pace: Pace::Closed, warm_up: WARM_UP, measured: args.measured(), make }
+}
+
+async fn closed(args: &Args, address: SocketAddr, clients: usize, make: Make) -> anyhow::Result<Measured> {
+    load::run(&load(args, address, clients, make)).await?.all_well()
+}

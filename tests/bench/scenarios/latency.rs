@@ -1,0 +1,116 @@
+//! How long a message is on its way: from before its POST until a GET shows it.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use tokio::time::{Instant, MissedTickBehavior};
+use wiber_tests::names;
+use wiber_tests::stack::Stack;
+
+use crate::args::Args;
+use crate::figure::{Figure, Goal, Outcome};
+use crate::load::{self, Load, Pace};
+use crate::{machine, rig};
+
+const EVERY: Duration = Duration::from_millis(100);
+/// After this long without a message the relay may look less often.
+const REST: Duration = Duration::from_secs(12);
+/// First messages after a rest, a run.
+const FIRSTS: usize = 5;
+/// Connections of the load beside which is measured.
+const CONNECTIONS: usize = 64;
+/// How long a message may take.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let stack = rig::plan("latency").start().await;
+    let mut alone = Quantiles::default();
+    paced(&stack, Duration::from_secs(3)).await?;
+    for _ in args.each_run() {
+        outcome.idle.push(machine::idle_share().await);
+        alone.add(&paced(&stack, args.measured() * 2).await?);
+    }
+    println!("  a message every 100 ms: p50 {:.1?} ms, p99 {:.1?} ms", alone.p50, alone.p99);
+    let (mut firsts, mut slowest) = (Vec::new(), Vec::new());
+    for _ in args.each_run() {
+        let mut run = Vec::new();
+        for _ in 0..FIRSTS {
+            tokio::time::sleep(REST).await;
+            let (one, other) = names::pair();
+            run.push(journey(&stack, (&one, &other), 0).await?.as_secs_f64() * 1000.0);
+        }
+        slowest.push(run.iter().copied().fold(0.0, f64::max));
+        firsts.push(crate::figure::median(&run));
+    }
+    let half = f64::from(args.path_rate) / 2.0;
+    let mut loaded = Quantiles::default();
+    for _ in args.each_run() {
+        let load = Load {
+            address: rig::address(&stack)?,
+            connections: CONNECTIONS,
+            pace: Pace::Open(half),
+            warm_up: Duration::from_secs(2),
+            measured: args.measured() * 2,
+            make: rig::sends("/messages"),
+        };
+        let (met, beside) = tokio::join!(load::run(&load), paced(&stack, args.measured() * 2));
+        met?.all_well()?;
+        loaded.add(&beside?);
+    }
+    println!("  beside {half:.0}/s: p50 {:.1?} ms, p99 {:.1?} ms", loaded.p50, loaded.p99);
+    stack.stop().await;
+    let every = "a message every 100 ms";
+    outcome.figures.push(Figure::new(format!("p50, {every}"), "ms", alone.p50).goal(Goal::AtMost(4.0)));
+    outcome.figures.push(Figure::new(format!("p99, {every}"), "ms", alone.p99).goal(Goal::AtMost(12.0)));
+    outcome.figures.push(Figure::new("the first after 12 s, median", "ms", firsts));
+    outcome.figures.push(Figure::new("the first after 12 s, slowest", "ms", slowest).goal(Goal::AtMost(40.0)));
+    outcome.figures.push(Figure::new(format!("p50 beside {half:.0} messages a second"), "ms", loaded.p50));
+    let loaded = Figure::new(format!("p99 beside {half:.0} messages a second"), "ms", loaded.p99);
+    outcome.figures.push(loaded.goal(Goal::AtMost(60.0)));
+    Ok(outcome)
+}
+
+#[derive(Default)]
+struct Quantiles {
+    p50: Vec<f64>,
+    p99: Vec<f64>,
+}
+
+impl Quantiles {
+    fn add(&mut self, histogram: &Histogram<u64>) {
+        self.p50.push(histogram.value_at_quantile(0.5) as f64 / 1000.0);
+        self.p99.push(histogram.value_at_quantile(0.99) as f64 / 1000.0);
+    }
+}
+
+/// A message every 100 ms in one conversation; microseconds.
+async fn paced(stack: &Stack, measured: Duration) -> anyhow::Result<Histogram<u64>> {
+    let mut took = Histogram::new(3)?;
+    let (one, other) = names::pair();
+    let mut clock = tokio::time::interval(EVERY);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let end = Instant::now() + measured;
+    for count in 0.. {
+        clock.tick().await;
+        if Instant::now() >= end {
+            break;
+        }
+        took.record(u64::try_from(journey(stack, (&one, &other), count).await?.as_micros())?)?;
+    }
+    Ok(took)
+}
+
+/// Sends a message to a conversation that has `before`, and asks until it is there.
+async fn journey(stack: &Stack, (one, other): (&str, &str), before: u64) -> anyhow::Result<Duration> {
+    let began = Instant::now();
+    let sent = stack.client.send(one, other, &"x".repeat(100)).await;
+    loop {
+        let page = stack.client.page(one, other, &format!("?limit=1&after={before}")).await.expect(200).array();
+        if let Some(message) = page.first() {
+            anyhow::ensure!(message["messageId"] == sent["messageId"], "another message came: {message}");
+            return Ok(began.elapsed());
+        }
+        anyhow::ensure!(began.elapsed() < TIME_LIMIT, "a message was not readable within {TIME_LIMIT:?}");
+    }
+}

@@ -1,0 +1,69 @@
+//! A bridge is killed under load: how long a message waits at most from its acceptance to its storing.
+
+use std::time::Duration;
+
+use futures::TryStreamExt as _;
+use mongodb::bson::{Document, doc};
+use wiber_tests::load::{Load, Shape};
+use wiber_tests::stack::Stack;
+use wiber_tests::wait;
+
+use crate::args::Args;
+use crate::figure::{Figure, Goal, Outcome};
+use crate::{machine, rig};
+
+/// Messages that must have gone through before and after.
+const WARM: usize = 400;
+/// Clients, one message each 20 ms: enough for every partition, too few to fill anything.
+const SHAPE: Shape = Shape { clients: 24, pace: Duration::from_millis(20), fickle: false };
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let (mut restarted, mut taken_over) = (Vec::new(), Vec::new());
+    for _ in args.each_run() {
+        outcome.idle.push(machine::idle_share().await);
+        restarted.push(longest_wait(&rig::plan("restart").start().await, true).await?);
+        taken_over.push(longest_wait(&rig::plan("takeover").bridges(2).start().await, false).await?);
+        println!("  restarted {:.2?} s, taken over {:.2?} s", restarted.last(), taken_over.last());
+    }
+    let goal = Goal::AtMost(3.0);
+    outcome.figures.push(Figure::new("longest wait, killed and started again at once", "s", restarted).goal(goal));
+    outcome.figures.push(Figure::new("longest wait, killed and another takes over", "s", taken_over).goal(goal));
+    outcome.notes.push("the broker allows session time-outs from 1 s on, as `up` and compose set it".to_owned());
+    Ok(outcome)
+}
+
+/// Kills the first bridge under load; seconds.
+async fn longest_wait(stack: &Stack, restarts: bool) -> anyhow::Result<f64> {
+    let load = Load::start(&stack.client, SHAPE);
+    load.progress(WARM).await;
+    let killed_at = newest(stack).await?;
+    stack.bridge().kill().await;
+    if restarts {
+        stack.bridge().start();
+    }
+    load.progress(WARM).await;
+    let sent = load.acknowledged() as u64;
+    let log = load.finish().await;
+    wait::until("everything to be stored", async || {
+        let stored = stack.store.collection("messages").count_documents(doc! {}).await;
+        let stored = stored.map_err(|error| error.to_string())?;
+        if stored >= log.len() as u64 { Ok(()) } else { Err(format!("{stored} of {sent}")) }
+    })
+    .await;
+    let after = doc! { "hops.acceptedAt": { "$gte": killed_at } };
+    let documents: Vec<Document> = stack.store.collection("messages").find(after).await?.try_collect().await?;
+    let mut longest = 0;
+    for document in documents {
+        let hops = document.get_document("hops")?;
+        longest = longest.max(hops.get_i64("storedAt")? - hops.get_i64("acceptedAt")?);
+    }
+    stack.stop().await;
+    Ok(longest as f64 / 1000.0)
+}
+
+/// When the newest stored message was accepted, Unix milliseconds.
+async fn newest(stack: &Stack) -> anyhow::Result<i64> {
+    let newest = stack.store.collection("messages").find_one(doc! {}).sort(doc! { "hops.acceptedAt": -1 }).await?;
+    Ok(newest.unwrap_or_default().get_document("hops")?.get_i64("acceptedAt")?)
+}
