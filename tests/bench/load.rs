@@ -71,6 +71,8 @@ impl Measured {
     /// If there was another answer, or none at all.
     pub(crate) fn all_well(self) -> anyhow::Result<Self> {
         if !self.failed.is_empty() || self.answered == 0 {
+            // Before what it was put on is dropped with its logs.
+            wiber_tests::run::keep();
             bail!("{} answers 200; others by status (0: none): {:?}", self.answered, self.failed);
         }
         Ok(self)

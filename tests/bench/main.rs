@@ -43,7 +43,8 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let mut report = report::Report::begin(args);
     for scenario in chosen {
         println!("{}: {}", scenario.name, scenario.title);
-        let outcome = (scenario.run)(args.clone()).await.with_context(|| format!("scenario {}", scenario.name))?;
+        let outcome = (scenario.run)(args.clone()).await.inspect_err(|_| keep());
+        let outcome = outcome.with_context(|| format!("scenario {}", scenario.name))?;
         println!("{}", report::table(&outcome));
         report.add(scenario, outcome);
         // Written after each, so that what is known survives whatever comes.
@@ -54,4 +55,10 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     }
     println!("report: {}", args.report.display());
     Ok(())
+}
+
+/// Keeps the logs, before what made them is dropped.
+fn keep() {
+    wiber_tests::run::keep();
+    println!("logs: {}", wiber_tests::run::folder().display());
 }

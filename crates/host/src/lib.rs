@@ -12,6 +12,7 @@ mod bindings;
 mod body;
 mod engine;
 mod error;
+mod gate;
 mod host;
 mod outbound;
 mod pool;

@@ -2,10 +2,11 @@
 //! stalls or leaves a request unanswered. One pinned instance is what makes group commit in a component real.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use async_channel::Receiver;
@@ -22,6 +23,7 @@ use wasmtime_wasi_http::handler::{Prepared, Proxy};
 use crate::Error;
 use crate::args::Args;
 use crate::engine::{Compiled, Instance, State};
+use crate::gate::Gate;
 use crate::pool::Job;
 
 /// How often an instance shows that its event loop turns.
@@ -69,7 +71,10 @@ async fn serve(compiled: Arc<Compiled>, instance: Instance, jobs: Receiver<Job>,
     let args = &compiled.engine.args;
     let Instance { mut store, proxy } = instance;
     let beats = AtomicU64::new(0);
-    let run = store.run_concurrent(async |accessor| drive(accessor, &proxy, &jobs, &beats, args, retires).await);
+    let gate = Gate::new();
+    let run =
+        store.run_concurrent(async |accessor| drive(accessor, &proxy, (&jobs, &gate), &beats, args, retires).await);
+    let run = gate.opened_at_rest(run);
     // An instance that computes or blocks without end holds its event loop, so only a look from outside can end it
     // (wasmtime issues 11869, 11870). The requests in it see their answer's sender dropped.
     let ended = tokio::select! {
@@ -86,7 +91,7 @@ async fn serve(compiled: Arc<Compiled>, instance: Instance, jobs: Receiver<Job>,
 async fn drive(
     accessor: &Accessor<State>,
     proxy: &Proxy,
-    jobs: &Receiver<Job>,
+    (jobs, gate): (&Receiver<Job>, &Gate),
     beats: &AtomicU64,
     args: &Args,
     retires: oneshot::Sender<()>,
@@ -106,7 +111,7 @@ async fn drive(
                 }
             }
             never = &mut beating => match never {},
-            job = next(accessor, function, jobs), if retires.is_some() && running.len() < args.concurrent_requests.get() => {
+            job = next(accessor, function, (jobs, gate)), if retires.is_some() && running.len() < args.concurrent_requests.get() => {
                 match job {
                     // Nobody waits any more for a job whose client has left, or whose time ran out in the queue.
                     Some(job) if job.answer.is_canceled() => {}
@@ -126,10 +131,22 @@ async fn drive(
     Ok(())
 }
 
-/// The next request, once the instance can take one; `None` when the queue is closed.
-async fn next(accessor: &Accessor<State>, function: Func, jobs: &Receiver<Job>) -> Option<Job> {
-    poll_fn(|cx| accessor.poll_ready_for_concurrent_call(function, cx)).await;
-    jobs.recv().await.ok()
+/// The next request, once the instance can take one; `None` when the queue is closed. All that wait are taken at once, and
+/// then none until the instance rests.
+async fn next(accessor: &Accessor<State>, function: Func, (jobs, gate): (&Receiver<Job>, &Gate)) -> Option<Job> {
+    let mut received = pin!(jobs.recv());
+    poll_fn(|cx| {
+        if !gate.is_open() {
+            return Poll::Pending;
+        }
+        ready!(accessor.poll_ready_for_concurrent_call(function, cx));
+        let job = ready!(received.as_mut().poll(cx));
+        if jobs.is_empty() {
+            gate.close();
+        }
+        Poll::Ready(job.ok())
+    })
+    .await
 }
 
 /// Begins a request; the future says whether it was answered in time.

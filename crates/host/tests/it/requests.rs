@@ -4,8 +4,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use http::Method;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::harness::Host;
 
@@ -87,4 +91,29 @@ async fn what_components_print_is_logged_with_their_name() {
     let line = |text: &str| log.lines().find(|line| line.contains(text)).unwrap_or_else(|| panic!("{log}")).to_owned();
     assert!(line("printed this").contains(r#""component":"bare""#), "{log}");
     assert!(line("complained this").contains(r#""stream":"stderr""#), "{log}");
+}
+
+/// More than an instance has handles for, without a pause: what is left to be done for those that are answered must not
+/// pile up behind new ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unbroken_stream_of_requests() {
+    const CLIENTS: usize = 64;
+    const EACH: usize = 2_500;
+    let host = Host::start(&[]);
+    let client = |address: String| async move {
+        let stream = TcpStream::connect(&address).await.unwrap();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        for _ in 0..EACH {
+            let request = Request::get("/bare/static").header("host", &address).body(Full::<Bytes>::default()).unwrap();
+            let answer = sender.send_request(request).await.unwrap();
+            assert_eq!(answer.status(), 200);
+            answer.into_body().collect().await.unwrap();
+        }
+    };
+    let clients: Vec<_> = (0..CLIENTS).map(|_| tokio::spawn(client(host.address.clone()))).collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    assert_eq!(host.get("/bare/seen").await.1, (CLIENTS * EACH + 1).to_string(), "the instance is still the first");
 }
