@@ -21,26 +21,26 @@ const BUDGETS: [Budget; 4] = [
     Budget {
         package: "wiber-handlers",
         test: "send::request::tests::cost_of_reading_a_message",
-        instructions: 1_000_000,
-        allocations: 1_000,
+        instructions: 14_000,
+        allocations: 9,
     },
     Budget {
         package: "wiber-database",
         test: "accept::statement::tests::cost_of_encoding_a_message",
-        instructions: 1_000_000,
-        allocations: 1_000,
+        instructions: 23_500,
+        allocations: 18,
     },
     Budget {
         package: "wiber-model",
         test: "record::tests::cost_of_reading_a_record",
-        instructions: 1_000_000,
-        allocations: 1_000,
+        instructions: 23_500,
+        allocations: 21,
     },
     Budget {
         package: "wiber-bridge",
         test: "consumer::sequence::tests::cost_of_placing_a_thousand_messages",
-        instructions: 1_000_000_000,
-        allocations: 1_000_000,
+        instructions: 11_800_000,
+        allocations: 15_500,
     },
 ];
 

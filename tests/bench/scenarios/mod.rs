@@ -6,6 +6,7 @@ mod conversations;
 mod depth;
 mod frozen;
 mod latency;
+mod leader;
 mod path;
 mod publish;
 mod read;
@@ -53,6 +54,11 @@ pub(crate) const ALL: &[Scenario] = &[
         run: |args| Box::pin(takeover::run(args)),
     },
     Scenario { name: "frozen", title: "accept while Kafka is frozen", run: |args| Box::pin(frozen::run(args)) },
+    Scenario {
+        name: "leader",
+        title: "accept and publishing while one of three brokers is killed",
+        run: |args| Box::pin(leader::run(args)),
+    },
     Scenario { name: "rest", title: "what runs when nothing happens", run: |args| Box::pin(at_rest::run(args)) },
     Scenario {
         name: "depth",
