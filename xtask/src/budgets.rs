@@ -85,7 +85,7 @@ fn program(repository: &Repository, package: &str) -> anyhow::Result<PathBuf> {
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
     let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let found = artifacts.filter(|artifact| artifact["target"]["name"] == name.as_str());
-    let executable = found.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from)).last();
+    let executable = found.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from)).next_back();
     executable.with_context(|| format!("cargo names no test program of {package}"))
 }
 
