@@ -115,7 +115,12 @@ async fn drive(
                 match job {
                     // Nobody waits any more for a job whose client has left, or whose time ran out in the queue.
                     Some(job) if job.answer.is_canceled() => {}
-                    Some(job) => running.push(start(accessor, proxy, job, args.request_limit)?),
+                    Some(job) => {
+                        running.push(start(accessor, proxy, job, args.request_limit)?);
+                        if running.len() >= args.concurrent_requests.get() {
+                            gate.close();
+                        }
+                    }
                     None => retires = None,
                 }
             }
@@ -139,7 +144,11 @@ async fn next(accessor: &Accessor<State>, function: Func, (jobs, gate): (&Receiv
         if !gate.is_open() {
             return Poll::Pending;
         }
-        ready!(accessor.poll_ready_for_concurrent_call(function, cx));
+        if accessor.poll_ready_for_concurrent_call(function, cx).is_pending() {
+            // Another instance may take what this one was told of.
+            received.set(jobs.recv());
+            return Poll::Pending;
+        }
         let job = ready!(received.as_mut().poll(cx));
         if jobs.is_empty() {
             gate.close();

@@ -97,9 +97,19 @@ async fn what_components_print_is_logged_with_their_name() {
 /// pile up behind new ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unbroken_stream_of_requests() {
+    stream(&[]).await;
+}
+
+/// The same where requests always wait for others to be answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unbroken_stream_beyond_the_instances_share() {
+    stream(&["--concurrent-requests", "16"]).await;
+}
+
+async fn stream(flags: &[&str]) {
     const CLIENTS: usize = 64;
     const EACH: usize = 2_500;
-    let host = Host::start(&[]);
+    let host = Host::start(flags);
     let client = |address: String| async move {
         let stream = TcpStream::connect(&address).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
