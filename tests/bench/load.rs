@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;
 
 use crate::figure::median;
@@ -79,11 +80,21 @@ impl Measured {
     }
 }
 
-/// Puts a load on a server and returns what it met.
+/// Puts a load on a server and returns what it met. All clients share one thread of their own, so that what they take of
+/// the processors, which the server needs too, is little.
 ///
 /// # Errors
 /// If nobody listens.
 pub(crate) async fn run(load: &Load) -> anyhow::Result<Measured> {
+    let load = load.clone();
+    let clients = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        LocalSet::new().block_on(&runtime, all(&load))
+    });
+    clients.await?
+}
+
+async fn all(load: &Load) -> anyhow::Result<Measured> {
     let begin = Instant::now() + Duration::from_millis(20);
     let from = begin + load.warm_up;
     let to = from + load.measured;
@@ -91,7 +102,7 @@ pub(crate) async fn run(load: &Load) -> anyhow::Result<Measured> {
     let mut clients = JoinSet::new();
     for number in 0..load.connections {
         let client = Client { number, load: load.clone(), begin, from, to, slots: Arc::clone(&slots) };
-        clients.spawn(client.run());
+        clients.spawn_local(client.run());
     }
     let mut sum =
         Measured { answered: 0, failed: BTreeMap::new(), seconds: load.measured.as_secs_f64(), latency: histogram() };
@@ -123,7 +134,7 @@ impl Client {
         let stream = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
         stream.set_nodelay(true)?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let driven = tokio::spawn(connection);
+        let mut connection = pin!(connection);
         let mut met = Measured { answered: 0, failed: BTreeMap::new(), seconds: 0.0, latency: histogram() };
         for count in 0.. {
             let due = self.due();
@@ -134,12 +145,17 @@ impl Client {
             if due > Instant::now() {
                 tokio::time::sleep_until(due).await;
             }
-            let status = match sender.send_request((self.load.make)(self.number, count)).await {
-                Ok(answer) => {
-                    let status = answer.status().as_u16();
-                    if answer.into_body().collect().await.is_ok() { status } else { 0 }
-                }
-                Err(_) => 0,
+            let exchange = async {
+                sender.ready().await?;
+                let answer = sender.send_request((self.load.make)(self.number, count)).await?;
+                let status = answer.status().as_u16();
+                answer.into_body().collect().await?;
+                Ok::<_, hyper::Error>(status)
+            };
+            let status = tokio::select! {
+                biased;
+                answered = exchange => answered.unwrap_or(0),
+                _ = &mut connection => 0,
             };
             let now = Instant::now();
             if now >= self.from && now < self.to {
@@ -155,8 +171,6 @@ impl Client {
                 break;
             }
         }
-        drop(sender);
-        let _ = driven.await;
         Ok(met)
     }
 

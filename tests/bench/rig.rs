@@ -16,6 +16,8 @@ use crate::load::Make;
 
 /// Characters of a message's content.
 const CONTENT: usize = 100;
+/// Connections with a body of their own.
+const BODIES: u64 = 256;
 /// Messages of a batch where an outbox is filled.
 const FILLING: u64 = 1_000;
 /// Batches sent at once.
@@ -48,15 +50,18 @@ pub(crate) fn message(conversation: u64) -> Value {
 
 /// Single messages, each connection in a conversation of its own.
 pub(crate) fn sends(path: &'static str) -> Make {
-    Arc::new(move |connection, _| post(path, message(connection as u64).to_string()))
+    posts(path, message)
 }
 
 /// Batches of so many messages, each connection in a conversation of its own.
 pub(crate) fn batches(size: u64) -> Make {
-    Arc::new(move |connection, _| {
-        let batch: Vec<Value> = (0..size).map(|_| message(connection as u64)).collect();
-        post("/messages/batch", Value::from(batch).to_string())
-    })
+    posts("/messages/batch", move |connection| (0..size).map(|_| message(connection)).collect())
+}
+
+/// Bodies by connection, made beforehand: making them would take a part of what is measured.
+fn posts(path: &'static str, body: impl Fn(u64) -> Value) -> Make {
+    let bodies: Vec<Bytes> = (0..BODIES).map(|connection| body(connection).to_string().into()).collect();
+    Arc::new(move |connection, _| post(path, bodies[connection % bodies.len()].clone()))
 }
 
 /// A GET of what `path` makes of the connection and the number of the request.
@@ -67,9 +72,9 @@ pub(crate) fn gets(path: impl Fn(usize, u64) -> String + Send + Sync + 'static) 
     })
 }
 
-fn post(path: &str, body: String) -> Request<Full<Bytes>> {
+fn post(path: &str, body: Bytes) -> Request<Full<Bytes>> {
     let request = Request::post(path).header("host", "127.0.0.1").header("content-type", "application/json");
-    request.body(Full::new(Bytes::from(body))).expect("a scenario's path is one")
+    request.body(Full::new(body)).expect("a scenario's path is one")
 }
 
 /// Puts `messages` messages of `conversations` conversations in turn into an outbox.
