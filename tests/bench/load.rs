@@ -14,7 +14,7 @@ use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::figure::median;
@@ -89,7 +89,7 @@ pub(crate) async fn run(load: &Load) -> anyhow::Result<Measured> {
     let load = load.clone();
     let clients = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        LocalSet::new().block_on(&runtime, all(&load))
+        runtime.block_on(all(&load))
     });
     clients.await?
 }
@@ -102,7 +102,7 @@ async fn all(load: &Load) -> anyhow::Result<Measured> {
     let mut clients = JoinSet::new();
     for number in 0..load.connections {
         let client = Client { number, load: load.clone(), begin, from, to, slots: Arc::clone(&slots) };
-        clients.spawn_local(client.run());
+        clients.spawn(client.run());
     }
     let mut sum =
         Measured { answered: 0, failed: BTreeMap::new(), seconds: load.measured.as_secs_f64(), latency: histogram() };
