@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use wiber_bridge::store::{self, Found, IDS_MAX, Letter, LetterFilter};
 
+use wiber_model::MessageId;
 use wiber_model::record::Poison;
 
 use super::Context;
@@ -105,9 +106,13 @@ pub(super) async fn resolve(
             judge_row(context, **id, held, findings, &mut doubts);
         }
     }
+    let mut replayed = HashMap::new();
     for odd in &published.odd {
-        judge_odd(context, odd, &letters, findings, &mut doubts);
+        if let Some((letter, at)) = judge_odd(context, odd, &letters, findings, &mut doubts) {
+            replayed.insert(letter, at);
+        }
     }
+    judge_replayed(context, replayed, findings, &mut doubts).await?;
     Ok(doubts)
 }
 
@@ -206,20 +211,47 @@ fn judge_row(context: &Context<'_>, id: Id, held: &Held, findings: &mut Findings
     late(context, id.message_id().as_str(), held.accepted_at, problem, findings, doubts);
 }
 
-fn judge_odd(context: &Context<'_>, odd: &Odd, letters: &Letters, findings: &mut Findings, doubts: &mut Doubts) {
+/// Returns the message whose dead letter was replayed, and when that was.
+fn judge_odd(
+    context: &Context<'_>,
+    odd: &Odd,
+    letters: &Letters,
+    findings: &mut Findings,
+    doubts: &mut Doubts,
+) -> Option<(Id, i64)> {
     let at = odd.place.text(context.topic.name());
     let id = odd.id.as_ref().map_or(at.as_str(), |id| id.as_str());
-    let Some(reason) = odd.reason else {
-        let problem = format!("the record at {at} is of a version that is unknown here: its partition waits");
-        return late(context, id, odd.appended_ms, problem, findings, doubts);
+    let problem = match (odd.reason, letters.of_odd(odd, &at)) {
+        (None, _) => format!("the record at {at} is of a version that is unknown here: its partition waits"),
+        (Some(_), Some(letter)) => {
+            doubts.account(letter);
+            // One that names no message is not known again once it was replayed.
+            return Some((Id::of(&MessageId::parse(&letter.id).ok()?), letter.replayed_at?));
+        }
+        (Some(reason), None) => {
+            format!("the record at {at} cannot be stored ({}) and is not dead-lettered", reason.code())
+        }
     };
-    match letters.of_odd(odd, &at) {
-        Some(letter) => doubts.account(letter),
-        None => {
-            let problem = format!("the record at {at} cannot be stored ({}) and is not dead-lettered", reason.code());
-            late(context, id, odd.appended_ms, problem, findings, doubts);
+    late(context, id, odd.appended_ms, problem, findings, doubts);
+    None
+}
+
+/// A letter that was replayed waits again or is stored, unless Kafka lost what was replayed.
+async fn judge_replayed(
+    context: &Context<'_>,
+    replayed: HashMap<Id, i64>,
+    findings: &mut Findings,
+    doubts: &mut Doubts,
+) -> Result<(), store::Error> {
+    let all: Vec<(Id, i64)> = replayed.into_iter().collect();
+    for some in all.chunks(IDS_MAX) {
+        let now = look_up(context, some.iter().map(|(id, _)| *id)).await?;
+        for (id, replayed_at) in some.iter().filter(|(id, _)| !now.contains_key(id)) {
+            let problem = "replayed from the dead letters, and neither stored nor dead-lettered again".to_owned();
+            late(context, id.message_id().as_str(), *replayed_at, problem, findings, doubts);
         }
     }
+    Ok(())
 }
 
 /// On its way, unless it has been for too long.

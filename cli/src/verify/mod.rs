@@ -17,6 +17,7 @@ mod report;
 mod scope;
 mod stored;
 mod unmatched;
+mod walk;
 
 use std::time::Duration;
 
@@ -86,7 +87,7 @@ async fn verify(context: &Context<'_>, outboxes: &mut Outboxes, show: usize) -> 
     let late =
         tokio::task::block_in_place(|| unmatched::find(context, &published, &mut stored, outboxes, &mut findings))?;
     let doubts = doubts::resolve(context, &published, &rows, outboxes, &mut findings).await?;
-    stored.resolve_holes(context, &mut findings).await?;
+    stored.walk.resolve_holes(context, &mut findings).await?;
     let lost = if context.scope.is_everything() { outboxes.report_lost(&mut findings) } else { 0 };
     let messages = published.messages() + late.found;
     let counts = Counts {

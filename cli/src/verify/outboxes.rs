@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde::Serialize;
 use url::Url;
 use wiber_bridge::config::Secret;
@@ -56,10 +56,18 @@ pub(super) struct Shown<'a> {
 impl Outboxes {
     /// Asks each how much it has accepted.
     pub(super) async fn look_at(urls: &[Url], token: &Secret) -> anyhow::Result<Self> {
-        let mut all = Vec::new();
+        let mut all: Vec<Outbox> = Vec::new();
         for url in urls {
             let view = View::new(url, token)?;
             let told = view.statistics().await.context("asking an outbox (WIBER_OUTBOX_URLS, WIBER_OUTBOX_TOKEN)")?;
+            if let Some(same) = all.iter().find(|outbox| outbox.id == told.outbox_id) {
+                bail!(
+                    "{} and {} are one outbox ({}): name it once in WIBER_OUTBOX_URLS",
+                    same.view.url(),
+                    view.url(),
+                    told.outbox_id
+                );
+            }
             let words = usize::try_from(told.accepted_total).unwrap_or(0).div_ceil(64);
             all.push(Outbox {
                 view,

@@ -1,6 +1,6 @@
 //! The topic: one entry of fixed size for each message, in a sorted list.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rdkafka::message::{BorrowedMessage, Message as _};
 use wiber_model::MessageId;
@@ -74,6 +74,8 @@ pub(super) struct Published {
     pub(super) odd: Vec<Odd>,
     /// What was sent again in a run, by partition and offset.
     runs: HashMap<(i32, i64), Id>,
+    /// Where dead letters were replayed to, by partition and offset.
+    replays: HashSet<(i32, i64)>,
     pub(super) records: u64,
     pub(super) repeats: u64,
     /// What was read of each partition.
@@ -97,6 +99,7 @@ impl Published {
             is_stored: Vec::new(),
             odd: Vec::new(),
             runs: HashMap::new(),
+            replays: HashSet::new(),
             records: 0,
             repeats: 0,
             read,
@@ -136,6 +139,9 @@ impl Published {
                 if from_outbox && topic::header(raw, header::RUN).is_some() {
                     self.runs.insert((raw.partition(), raw.offset()), Id::of(&message.message_id));
                 }
+                if topic::header(raw, header::REPLAYS).is_some() {
+                    self.replays.insert((raw.partition(), raw.offset()));
+                }
                 let (demanded, found) = (partition_of(raw.key().unwrap_or_default()), raw.partition());
                 if demanded != found {
                     let at = place.text(context.topic.name());
@@ -169,6 +175,11 @@ impl Published {
     /// Whether an outbox sent the message there again in a run, before which other records of it may be passed over.
     pub(super) fn is_of_run(&self, place: Place, id: Id) -> bool {
         self.runs.get(&(place.partition(), place.offset())) == Some(&id)
+    }
+
+    /// Whether a dead letter was replayed to that place.
+    pub(super) fn is_replay(&self, place: Place) -> bool {
+        self.replays.contains(&(place.partition(), place.offset()))
     }
 
     /// Messages, each counted once.

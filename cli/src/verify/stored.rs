@@ -8,9 +8,7 @@ use super::content::{Id, contradiction, digest};
 use super::findings::{Findings, Kind};
 use super::outboxes::Outboxes;
 use super::published::{Place, Published};
-
-/// Most holes that are looked at once more.
-const HOLES_MAX: usize = 10_000;
+use super::walk::{Origin, Walk};
 
 /// What MongoDB holds of the scope.
 #[derive(Default)]
@@ -18,8 +16,7 @@ pub(super) struct Stored {
     pub(super) count: u64,
     /// Documents without a record so far.
     pub(super) unmatched: Vec<Unmatched>,
-    holes: Vec<Hole>,
-    walk: Option<Walk>,
+    pub(super) walk: Walk,
 }
 
 /// A document without a record so far.
@@ -29,21 +26,6 @@ pub(super) struct Unmatched {
     /// Where it says that its record lay; `None` if that is no place of this topic.
     pub(super) place: Option<Place>,
     pub(super) published_ms: i64,
-}
-
-/// Places of a conversation that no document holds, as it seems.
-struct Hole {
-    conversation: String,
-    after: i64,
-    before: i64,
-}
-
-/// How far a conversation has been walked.
-struct Walk {
-    conversation: String,
-    seq: i64,
-    /// The last place in the log so far.
-    place: Option<Place>,
 }
 
 impl Stored {
@@ -62,6 +44,9 @@ impl Stored {
             match found {
                 Found::Message(document) => stored.take(&document, context, published, outboxes, findings),
                 Found::Odd { id, detail } => stored.take_odd(&id, &detail, context, published, findings),
+            }
+            if stored.walk.has_many_holes() {
+                stored.walk.resolve_holes(context, findings).await?;
             }
             done += 1;
             if done % 1_000 == 0 {
@@ -117,7 +102,8 @@ impl Stored {
         });
         // Behind a gap the run counts, and what stands before it is passed over.
         let of_run = here.filter(|here| published.is_of_run(*here, id));
-        self.step(document, of_run.or(first), context, findings);
+        let is_replay = here.is_some_and(|here| published.is_replay(here));
+        self.walk.step(document, Origin { place: of_run.or(first), is_replay }, context, findings);
     }
 
     fn take_odd(
@@ -137,70 +123,6 @@ impl Stored {
         let kind = if variants.is_empty() { Kind::Extra } else { Kind::Altered };
         findings.add(kind, id, format!("its document has not the shape of a message: {detail}"));
         variants.for_each(|index| published.set_stored(index));
-    }
-
-    /// The next document by conversation and place.
-    fn step(
-        &mut self,
-        document: &MessageDocument,
-        place: Option<Place>,
-        context: &Context<'_>,
-        findings: &mut Findings,
-    ) {
-        let last = self.walk.take().filter(|walk| walk.conversation == document.conversation);
-        let before = match &last {
-            Some(walk) => Some(walk.seq),
-            // Within bounds of time a conversation may begin anywhere.
-            None => (!context.scope.is_timed()).then_some(0),
-        };
-        if let Some(before) = before {
-            if document.seq <= before {
-                let problem =
-                    format!("its place in its conversation is {}, after one that holds {before}", document.seq);
-                findings.add(Kind::Misordered, document.id.as_str(), problem);
-            } else if document.seq > before + 1 && self.holes.len() < HOLES_MAX {
-                let conversation = document.conversation.clone();
-                self.holes.push(Hole { conversation, after: before, before: document.seq });
-            }
-        }
-        let mut furthest = last.and_then(|walk| walk.place);
-        match (furthest, place) {
-            (Some(last), Some(place)) if last.partition() == place.partition() && place < last => {
-                let (last, place) = (last.text(context.topic.name()), place.text(context.topic.name()));
-                let problem = format!(
-                    "it has place {} of its conversation, and its record at {place} lies before the one at {last}, whose \
-                     message has a lower place",
-                    document.seq
-                );
-                findings.add(Kind::Misordered, document.id.as_str(), problem);
-            }
-            (_, Some(place)) => furthest = Some(place),
-            (_, None) => {}
-        }
-        self.walk = Some(Walk { conversation: document.conversation.clone(), seq: document.seq, place: furthest });
-    }
-
-    /// Looks once more at places that no document seemed to hold.
-    pub(super) async fn resolve_holes(
-        &self,
-        context: &Context<'_>,
-        findings: &mut Findings,
-    ) -> Result<(), store::Error> {
-        for Hole { conversation, after, before } in &self.holes {
-            let places = u64::try_from(before - after - 1).unwrap_or(0);
-            let held = context.store.count_between(conversation, *after, *before).await?;
-            if held < places {
-                let (first, last) = (after + 1, before - 1);
-                let which = if first == last {
-                    format!("place {first}")
-                } else {
-                    format!("of places {first} to {last}, {}", places - held)
-                };
-                let verb = if first == last { "is" } else { "are" };
-                findings.add(Kind::Misordered, conversation, format!("{which} {verb} held by no document"));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) fn tests() -> Vec<Trial> {
     tests![
         a_letter_is_shown_and_waits_again_if_it_is_still_poison,
         a_letter_that_can_be_stored_now_is_stored_once,
+        a_replay_that_kafka_lost_is_named,
         letters_of_one_place_in_two_topics_of_one_name_are_kept_apart
     ]
 }
@@ -154,6 +155,25 @@ async fn a_letter_that_can_be_stored_now_is_stored_once() {
     assert_eq!(told["deadLetters"], value!([]), "{told}");
     let report = json(&stack, &["verify"], 0).await;
     assert_eq!((&report["counts"]["stored"], &report["counts"]["accepted"]), (&value!(4), &value!(4)), "{report}");
+}
+
+async fn a_replay_that_kafka_lost_is_named() {
+    let stack = Plan::new("replay-lost").start().await;
+    let (alice, bob) = names::pair();
+    let poison = message(&alice, &bob, "no key");
+    let id = poison.message_id.as_str();
+    kafka::produce(&stack.kafka, &stack.topic, &Record { key: None, ..record(&poison) }).await;
+    listed(&stack, &[], |letters| letters.len() == 1).await;
+    let report = json(&stack, &["verify", "--grace", "0s"], 0).await;
+    assert_eq!(report["counts"]["deadLettered"], 1, "{report}");
+    // Noted as replayed, and no such record is in the topic.
+    let replayed = doc! { "$set": { "replays": 1_i64, "replayedAt": 1_758_865_782_000_i64 } };
+    let letters = stack.store.collection("dead_letters");
+    letters.update_one(doc! { "_id": id }, replayed).await.expect("MongoDB answers");
+    let report = json(&stack, &["verify"], 1).await;
+    let found = &report["findings"][0];
+    let is_named = found["id"] == id && found["problem"].as_str().is_some_and(|text| text.contains("replayed"));
+    assert!(is_named && report["counts"]["missing"] == 1, "{report:#}");
 }
 
 async fn letters_of_one_place_in_two_topics_of_one_name_are_kept_apart() {

@@ -19,6 +19,9 @@ pub(super) fn tests() -> Vec<Trial> {
         a_topic_that_was_made_anew_lacks_what_is_stored,
         a_dead_letter_under_the_id_of_a_message_is_not_its_fate,
         what_was_published_long_after_it_was_accepted_is_looked_at,
+        messages_against_the_order_of_their_outbox_are_found,
+        holes_are_counted_however_many_there_are,
+        one_outbox_under_two_urls_is_refused,
         verify_names_what_it_cannot_reach
     ]
 }
@@ -228,6 +231,61 @@ async fn what_was_published_long_after_it_was_accepted_is_looked_at() {
     messages.delete_one(doc! { "_id": id }).await.expect("MongoDB answers");
     let report = json(&stack, &line, 1).await;
     assert!(findings(&report, id).iter().any(|(kind, _)| *kind == "missing"), "{report:#}");
+}
+
+/// As an outbox's relay that takes rows in the wrong order would leave them.
+async fn messages_against_the_order_of_their_outbox_are_found() {
+    let stack = Plan::new("verify-order").start().await;
+    let (alice, bob) = names::pair();
+    let mut ids = Vec::new();
+    for position in [7, 9, 8] {
+        let message = sample::message(&alice, &bob, &format!("accepted at {position}"));
+        let mut row = sample::record(&message);
+        row.headers.insert(header::SOURCE.to_owned(), record::source("another"));
+        row.headers.insert(header::SEQUENCE.to_owned(), position.to_string());
+        kafka::produce(&stack.kafka, &stack.topic, &row).await;
+        ids.push(message.message_id.as_str().to_owned());
+    }
+    // The one that is late for a reason.
+    let message = sample::message(&alice, &bob, "dead-lettered at 6");
+    let mut replayed = sample::record(&message);
+    replayed.headers.insert(header::SOURCE.to_owned(), record::source("another"));
+    replayed.headers.insert(header::SEQUENCE.to_owned(), "6".to_owned());
+    replayed.headers.insert(header::REPLAYS.to_owned(), "1".to_owned());
+    kafka::produce(&stack.kafka, &stack.topic, &replayed).await;
+    stack.client.readable(&alice, &bob, 4).await;
+    let report = json(&stack, &["verify"], 1).await;
+    let found = findings(&report, &ids[2]);
+    assert!(found.len() == 1 && found[0].0 == "misordered" && found[0].1.contains("at position 8"), "{report:#}");
+    assert_eq!(counts(&report)[5..], [0, 0, 0, 1], "{report:#}");
+}
+
+async fn holes_are_counted_however_many_there_are() {
+    const HOLES: i64 = 1_100;
+    let stack = Plan::new("verify-holes").start().await;
+    let (alice, bob) = names::pair();
+    let id = sent(&stack, &alice, &bob, 1).await.remove(0);
+    let one = stack.store.message(&id).await.expect("it is stored");
+    let by_hand = |index: i64| {
+        let mut document = one.clone();
+        document.insert("_id", format!("msg_1758865780040_{index:020}"));
+        document.insert("seq", 1 + 2 * index);
+        document
+    };
+    let messages = stack.store.collection("messages");
+    messages.insert_many((1..=HOLES).map(by_hand)).await.expect("MongoDB answers");
+    let report = json(&stack, &["verify"], 1).await;
+    assert_eq!(counts(&report)[8], HOLES, "{}", report["counts"]);
+}
+
+async fn one_outbox_under_two_urls_is_refused() {
+    let stack = Plan::new("verify-twice").start().await;
+    let (base, other) = (stack.client.base(), stack.client.base().replace("127.0.0.1", "localhost"));
+    let mut command = command(&stack, &["verify"]);
+    command.env("WIBER_OUTBOX_URLS", format!("{base},{other}"));
+    let (code, out, errors) = run(command).await;
+    let names_both = errors.contains(base) && errors.contains(&other) && errors.contains("WIBER_OUTBOX_URLS");
+    assert!(code == 2 && out.is_empty() && names_both, "{code} {out} {errors}");
 }
 
 async fn verify_names_what_it_cannot_reach() {
