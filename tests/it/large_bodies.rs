@@ -1,7 +1,7 @@
 //! Many large batches at once: their memory is bounded, and small sends do not wait for it.
 
 use libtest_mimic::Trial;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use wiber_tests::host::Host;
@@ -9,13 +9,17 @@ use wiber_tests::stack::{Plan, Stack};
 use wiber_tests::{names, tests_on, wait};
 
 pub(crate) fn tests(host: Host) -> Vec<Trial> {
-    tests_on![host; bodies_that_do_not_end_keep_large_ones_out_and_small_ones_in]
+    tests_on![
+        host;
+        bodies_that_do_not_end_keep_large_ones_out_and_small_ones_in,
+        bodies_that_hardly_begin_keep_nobody_out
+    ]
 }
 
 const MIB: usize = 1024 * 1024;
 
-/// A batch of which 100 KiB are missing, once the host has read all of the rest; the connection must be kept.
-async fn endless(stack: &Stack) -> TcpStream {
+/// A batch of 8 MiB of which only so much comes, once the host has read that; the connection must be kept.
+async fn endless(stack: &Stack, bytes: usize) -> TcpStream {
     let address = stack.client.base().trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).await.expect("the host listens");
     let head = format!(
@@ -23,7 +27,7 @@ async fn endless(stack: &Stack) -> TcpStream {
         8 * MIB
     );
     stream.write_all(head.as_bytes()).await.expect("the host reads");
-    stream.write_all(&vec![b' '; 8 * MIB - 100 * 1024]).await.expect("the host reads");
+    stream.write_all(&vec![b' '; bytes]).await.expect("the host reads");
     wait::until("the host to have read a body", async || match unread(&stream) {
         0 => Ok(()),
         bytes => Err(format!("{bytes} bytes are unread")),
@@ -48,12 +52,16 @@ fn unread(stream: &TcpStream) -> u64 {
     ends.sum()
 }
 
+fn batch_of(from: &str, to: &str) -> Value {
+    let message = json!({"fromUser": from, "toUser": to, "content": "x".repeat(5_000)});
+    json!(vec![message; 1_000])
+}
+
 async fn bodies_that_do_not_end_keep_large_ones_out_and_small_ones_in(host: Host) {
     let stack = Plan::new("large").host(host).start().await;
     let (alice, bob) = names::pair();
-    let message = json!({"fromUser": alice, "toUser": bob, "content": "x".repeat(5_000)});
-    let batch = || stack.client.call("POST", "/messages/batch").json(&json!(vec![message.clone(); 1_000])).go();
-    let held = futures::future::join_all((0..5).map(|_| endless(&stack))).await;
+    let batch = || stack.client.call("POST", "/messages/batch").json(&batch_of(&alice, &bob)).go();
+    let held = futures::future::join_all((0..5).map(|_| endless(&stack, 8 * MIB - 100 * 1024))).await;
     let refused = batch().await;
     assert_eq!(refused.problem(503)["code"], "busy", "{refused}");
     assert!(refused.header("retry-after").is_some(), "{refused}");
@@ -65,4 +73,11 @@ async fn bodies_that_do_not_end_keep_large_ones_out_and_small_ones_in(host: Host
     })
     .await;
     assert_eq!(stack.client.readable(&alice, &bob, 1_001).await.len(), 1_001);
+}
+
+async fn bodies_that_hardly_begin_keep_nobody_out(host: Host) {
+    let stack = Plan::new("slow").host(host).start().await;
+    let (alice, bob) = names::pair();
+    let _held = futures::future::join_all((0..20).map(|_| endless(&stack, 100 * 1024))).await;
+    let _ = stack.client.call("POST", "/messages/batch").json(&batch_of(&alice, &bob)).go().await.expect(200);
 }

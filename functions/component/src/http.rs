@@ -1,7 +1,6 @@
 //! Requests in, answers out.
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use spin_sdk::http::{FullBody, Request};
 use spin_sdk::wasip3::http_compat::IncomingRequestBody;
@@ -18,7 +17,10 @@ pub struct Incoming {
 impl Body for Incoming {
     async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
         loop {
-            match self.body.frame().await? {
+            let Some(frame) = self.body.frame().await else {
+                return if self.share.complete().await { None } else { Some(Err(BodyError::NoRoom)) };
+            };
+            match frame {
                 // Trailers are not part of the content.
                 Ok(frame) => match frame.into_data() {
                     Ok(data) if self.share.grow(data.len()).await => return Some(Ok(data)),
@@ -34,9 +36,7 @@ impl Body for Incoming {
 /// Takes a request apart.
 pub fn split(request: Request) -> (Head, Incoming) {
     let (head, body) = request.into_parts();
-    let length =
-        head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    (head, Incoming { body, share: Share::of(length) })
+    (head, Incoming { body, share: Share::default() })
 }
 
 /// Wraps an answer's body.
