@@ -1,9 +1,9 @@
 //! What must survive a restart beside the messages: the topic's identity, the outboxes' ids, and open gaps of the log.
 
 use futures::TryStreamExt as _;
-use mongodb::bson::{Document, deserialize_from_document, doc, serialize_to_document};
+use mongodb::bson::{Bson, Document, deserialize_from_bson, deserialize_from_document, doc, serialize_to_document};
 use mongodb::options::Hint;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::{is_duplicate, within};
 use super::prepare::by_id;
@@ -97,8 +97,8 @@ pub struct Resent {
     pub outbox_id: String,
     /// The end of the gap's partition when it began: what this outbox sent below is repeated above, in order.
     pub from_offset: i64,
-    /// What it sent; `None` if a version wrote this that did not mark records.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What it sent; `None` if a version wrote this that did not mark records, or told of them in another way.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "readable_run")]
     pub run: Option<SentRun>,
 }
 
@@ -112,6 +112,12 @@ pub struct SentRun {
     pub last_position: i64,
     /// The offset behind its last record in the gap's partition.
     pub end_offset: i64,
+}
+
+/// One gap that cannot be read would keep all others from being read too.
+fn readable_run<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SentRun>, D::Error> {
+    let run = Bson::deserialize(deserializer)?;
+    Ok(deserialize_from_bson(run).ok())
 }
 
 /// A gap that was just found.
@@ -270,4 +276,24 @@ fn same_gap(gap: &Gap) -> Document {
 
 fn shape(error: mongodb::bson::error::Error) -> Error {
     Error::Shape { collection: META, detail: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_is_read_whatever_is_told_of_runs() {
+        let run = SentRun { number: 3, last_position: 9, end_offset: 20 };
+        let resent = Resent { url: "u".into(), outbox_id: "o".into(), from_offset: 5, run: Some(run) };
+        let gap = Gap::passed(1, vec![resent.clone()]);
+        let mut written = serialize_to_document(&gap).unwrap();
+        assert_eq!(deserialize_from_document::<Gap>(written.clone()).unwrap(), gap);
+        for other in [doc! { "position": 9_i64 }.into(), Bson::Int64(4), Bson::Null] {
+            let told = written.get_array_mut("resent").unwrap()[0].as_document_mut().unwrap();
+            told.insert("run", other);
+            let read: Gap = deserialize_from_document(written.clone()).unwrap();
+            assert_eq!(read.resent, [Resent { run: None, ..resent.clone() }]);
+        }
+    }
 }
