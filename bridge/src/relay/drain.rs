@@ -16,6 +16,7 @@ use super::source::Source;
 use super::tenure::Held;
 use super::{Error, Limits};
 use crate::backoff::Backoff;
+use crate::clock;
 use crate::kafka::{self, Inspector};
 use crate::report::Chain;
 use crate::status::Board;
@@ -55,7 +56,7 @@ impl Drain {
         let mut backoff = Backoff::for_servers();
         let mut course = Course::default();
         let mut topics_verified = false;
-        while let Some(outbox_id) = self.lease(shutdown).await {
+        while let Some((outbox_id, tenure)) = self.lease(shutdown).await {
             self.compare(&outbox_id, shutdown).await;
             if !topics_verified {
                 topics_verified = kafka::ensure_ready(&self.inspector, &self.board, &self.metrics, shutdown).await?;
@@ -94,7 +95,8 @@ impl Drain {
             if outcome.progressed {
                 backoff.reset();
             }
-            match course.ended(outcome.end, outcome.send_again) {
+            let end = self.held.borrow().ending(outcome.end, tenure, clock::uptime());
+            match course.ended(end, outcome.send_again) {
                 After::Record => {
                     self.send_again.set_under_way(false);
                     let resends = with_runs(resends, outcome.number, &outcome.reach);
@@ -114,13 +116,14 @@ impl Drain {
         Ok(())
     }
 
-    /// Waits for the lease; `None` if shutdown came first.
-    async fn lease(&mut self, shutdown: &CancellationToken) -> Option<String> {
+    /// Waits for the lease, of an outbox file and for a tenure; `None` if shutdown came first.
+    async fn lease(&mut self, shutdown: &CancellationToken) -> Option<(String, u64)> {
         let held = shutdown.run_until_cancelled(self.held.wait_for(|held| held.outbox_id.is_some())).await;
         if shutdown.is_cancelled() {
             return None;
         }
-        held?.ok()?.outbox_id.clone()
+        let held = held?.ok()?;
+        Some((held.outbox_id.clone()?, held.tenure))
     }
 
     /// Has MongoDB told once of each change of id: it need not answer for what was told before.

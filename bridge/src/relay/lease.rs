@@ -1,4 +1,4 @@
-//! Holds the lease of one outbox. It decides who reads and saves duplicates; correctness never rests on it.
+//! Holds the lease of one outbox.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::source::{self, Error, Source};
 use super::tenure::{Answer, Held, NextCall, TTL};
+use crate::clock;
 use crate::report::Chain;
 use crate::status::Board;
 use crate::telemetry::{Metrics, Operation};
@@ -16,7 +17,7 @@ use crate::telemetry::{Metrics, Operation};
 /// How long an outbox that refuses writes is asked for its id.
 const ASK_LIMIT: Duration = Duration::from_millis(500);
 
-/// A name for this process that no other has, even after a restart: a new process must not act on what an old one of
+/// A name for one outbox's relay that no other has, even after a restart: a new process must not act on what an old one of
 /// the same name left in flight.
 pub(super) fn holder_name(instance_id: Option<&str>) -> String {
     format!("{}-{:016x}", instance_id.unwrap_or("relay"), rand::random::<u64>())
@@ -69,6 +70,7 @@ impl Keeper {
     }
 
     async fn call(&self, note: &str) -> NextCall {
+        let called = clock::uptime();
         let answer = match self.source.lease(TTL).await {
             Ok(answer) => {
                 self.board.clear_note(note);
@@ -89,7 +91,7 @@ impl Keeper {
             }
         };
         let mut held = self.held.borrow().clone();
-        let next = held.answered(answer);
+        let next = held.answered(answer, called, clock::uptime());
         show(&self.source, &self.held, held);
         next
     }
@@ -130,13 +132,13 @@ impl Keeper {
 
 fn show(source: &Source, shown: &watch::Sender<Held>, held: Held) {
     shown.send_if_modified(|now| {
-        let changed = *now != held;
+        let changed = now.outbox_id != held.outbox_id;
         if changed {
             let outbox_id = held.outbox_id.as_deref();
             let what = if outbox_id.is_some() { "lease taken" } else { "lease lost" };
             tracing::info!(outbox = source.url(), outbox_id, "{what}");
-            *now = held;
         }
+        *now = held;
         changed
     });
 }

@@ -102,7 +102,6 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Error>
         parts.board.set_note("outbox-token", "WIBER_OUTBOX_TOKEN is empty: every outbox refuses this relay");
     }
     let http = source::http_client().map_err(Error::Http)?;
-    let holder = lease::holder_name(parts.instance_id.as_deref());
     let (open_gaps, gaps_seen) = watch::channel(Vec::new());
     // One outbox that cannot go on stops the others too, in order.
     let stop = shutdown.child_token();
@@ -115,7 +114,9 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Error>
         }
     });
     for url in &parts.outbox_urls {
-        let source = source::Source::new(http.clone(), url, parts.outbox_token.clone(), holder.clone());
+        // One for each URL: two that lead to one outbox must not both hold its lease.
+        let holder = lease::holder_name(parts.instance_id.as_deref());
+        let source = source::Source::new(http.clone(), url, parts.outbox_token.clone(), holder);
         tasks.spawn(outbox::run(parts.clone(), source, gaps_seen.clone(), stop.clone()));
     }
     let mut outcome = Ok(());

@@ -10,6 +10,7 @@ mod settle;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::course::{After, Course};
 use super::drain::with_runs;
@@ -75,10 +76,15 @@ impl Relay {
         Server::Outbox(self.outbox)
     }
 
+    fn uptime(&self) -> Duration {
+        Duration::from_millis(self.process.now())
+    }
+
     async fn keep(self) {
         let mut wait = 50;
         loop {
             let (outbox, holder) = (self.outbox, self.holder.clone());
+            let called = self.uptime();
             let ttl = u64::try_from(TTL.as_millis()).unwrap();
             let answer = self.process.ask(self.server(), move |world| {
                 let now = world.engine.now;
@@ -89,7 +95,7 @@ impl Relay {
                 Ok(None) => Answer::HeldByAnother,
                 Err(_) => Answer::Silence,
             };
-            let next = self.state.borrow_mut().held.answered(answer);
+            let next = self.state.borrow_mut().held.answered(answer, called, self.uptime());
             match next {
                 NextCall::Renew(renewal) => {
                     wait = 50;
@@ -198,6 +204,7 @@ impl Relay {
         while !self.process.stopping.get() {
             let (state, stopping) = (Rc::clone(&self.state), Rc::clone(&self.process.stopping));
             self.process.until(move || state.borrow().held.outbox_id.is_some() || stopping.get()).await;
+            let tenure = self.state.borrow().held.tenure;
             let gaps = course.waiting(&self.url, &self.state.borrow().gaps);
             let Some((topic, resends)) = self.starts(gaps).await else {
                 self.process.pause(&mut wait, 2_000).await;
@@ -218,7 +225,8 @@ impl Relay {
             if outcome.progressed {
                 wait = 100;
             }
-            match course.ended(outcome.end, outcome.send_again) {
+            let end = self.state.borrow().held.ending(outcome.end, tenure, self.uptime());
+            match course.ended(end, outcome.send_again) {
                 After::Record => {
                     self.state.borrow_mut().under_way = false;
                     for (gap, resent) in with_runs(resends, outcome.number, &outcome.reach) {
