@@ -51,6 +51,6 @@ pub(crate) async fn rate(all: u64, count: impl AsyncFn() -> anyhow::Result<u64>)
         (Some((from, began)), Some((to, ended))) if ended > began => {
             Ok((to - from) as f64 / (ended - began).as_secs_f64())
         }
-        _ => bail!("{all} messages are too few to be measured"),
+        _ => bail!("{all} messages are too few to be measured: give more of them by --messages"),
     }
 }
