@@ -19,6 +19,10 @@ pub(crate) const COMPONENT_PACKAGES: [&str; 4] =
 /// Seeded bugs of *send*, each the feature `mutant-<name>` of wiber-database.
 const SEND_MUTANTS: [&str; 2] = ["early-answer", "synchronous-normal"];
 pub(crate) const WASM_TARGET: &str = "--target=wasm32-wasip2";
+/// What the components are built with.
+const PROFILE: &str = "--profile=functions";
+/// Where they are then, in the target folder.
+const BUILT: &str = "wasm32-wasip2/functions";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -40,9 +44,9 @@ pub(crate) async fn run(repository: &Repository, arguments: Arguments) -> anyhow
 pub(crate) async fn functions(repository: &Repository, progress: &Progress) -> anyhow::Result<()> {
     needs::wasm_target(repository.root())?;
     let task = progress.task("Building the functions");
-    let arguments = [&["build", "--release", WASM_TARGET], &COMPONENT_PACKAGES[..]].concat();
+    let arguments = [&["build", PROFILE, WASM_TARGET], &COMPONENT_PACKAGES[..]].concat();
     cargo::watched(repository.root(), &task, &arguments).await?;
-    let built = repository.target().join("wasm32-wasip2/release");
+    let built = repository.target().join(BUILT);
     let components = repository.components();
     fs::create_dir_all(&components).with_context(|| format!("cannot create {}", components.display()))?;
     for name in COMPONENTS {
@@ -93,9 +97,9 @@ pub(crate) async fn mutants(repository: &Repository, progress: &Progress) -> any
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for name in SEND_MUTANTS {
         let feature = format!("--features=wiber-database/mutant-{name}");
-        let arguments = ["build", "--release", WASM_TARGET, "--package=wiber-send", &feature];
+        let arguments = ["build", PROFILE, WASM_TARGET, "--package=wiber-send", &feature];
         cargo::watched(repository.root(), &task, &arguments).await?;
-        let built = repository.target().join("wasm32-wasip2/release/wiber_send.wasm");
+        let built = repository.target().join(BUILT).join("wiber_send.wasm");
         install(&built, &folder.join(format!("send-{name}.wasm")))?;
     }
     let bridge = ["build", "--bin=wiber-bridge", "--features=wiber-bridge/mutants"];

@@ -1,11 +1,13 @@
 //! What the four components share: the adapters between spin-sdk and the handlers. Builds for wasm32-wasip2 only.
 //!
-//! Entry points: [`split`] and [`answer`] or [`answer_to`] around a handler, [`settings`], [`System`], [`HttpBridge`] and,
-//! with the feature `outbox`, [`Connections`]. Nothing here decides anything, and nothing of one user's request is kept for the
+//! Entry points: [`serve`] around a handler, [`settings`], [`System`], [`HttpBridge`] and, with the feature `outbox`,
+//! [`Connections`]. Nothing here decides anything, and nothing of one user's request is kept for the
 //! next: only settings and connections outlive a request.
 
 #[cfg(target_family = "wasm")]
 mod bridge;
+#[cfg(target_family = "wasm")]
+mod companion;
 #[cfg(target_family = "wasm")]
 mod http;
 #[cfg(target_family = "wasm")]
@@ -20,7 +22,7 @@ mod system;
 #[cfg(target_family = "wasm")]
 pub use crate::{
     bridge::HttpBridge,
-    http::{Incoming, answer, answer_to, split},
+    http::{Incoming, serve},
     settings::settings,
     system::System,
 };

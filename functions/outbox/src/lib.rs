@@ -4,14 +4,21 @@
 
 mod store;
 
-use spin_sdk::http::{IntoResponse, Request};
-use spin_sdk::http_service;
-use wiber_component::{System, answer, settings, split};
+use spin_sdk::wasip3::exports::http::handler::Guest;
+use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
+use wiber_component::{System, serve, settings};
 
-#[http_service]
-async fn outbox(request: Request) -> impl IntoResponse {
-    let (head, mut body) = split(request);
-    let settings = settings().await;
-    let drain = store::Store::new(&settings);
-    answer(wiber_handlers::outbox::respond(&head, &mut body, &drain, &System, &settings).await)
+struct Outbox;
+
+spin_sdk::wasip3::http::service::export!(Outbox);
+
+impl Guest for Outbox {
+    async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        serve(request, async |head, body| {
+            let settings = settings().await;
+            let drain = store::Store::new(&settings);
+            wiber_handlers::outbox::respond(head, body, &drain, &System, &settings).await
+        })
+        .await
+    }
 }

@@ -3,15 +3,21 @@
 
 mod store;
 
-use spin_sdk::http::{IntoResponse, Request};
-use spin_sdk::http_service;
-use wiber_component::{System, answer_to, settings, split};
+use spin_sdk::wasip3::exports::http::handler::Guest;
+use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
+use wiber_component::{System, serve, settings};
 
-#[http_service]
-async fn send(request: Request) -> impl IntoResponse {
-    let (head, mut body) = split(request);
-    let settings = settings().await;
-    let outbox = store::Store::new(&settings);
-    let answer = wiber_handlers::send::respond(&head, &mut body, &outbox, &System, &settings).await;
-    answer_to(body, answer)
+struct Send;
+
+spin_sdk::wasip3::http::service::export!(Send);
+
+impl Guest for Send {
+    async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        serve(request, async |head, body| {
+            let settings = settings().await;
+            let outbox = store::Store::new(&settings);
+            wiber_handlers::send::respond(head, body, &outbox, &System, &settings).await
+        })
+        .await
+    }
 }

@@ -4,15 +4,22 @@
 
 mod store;
 
-use spin_sdk::http::{IntoResponse, Request};
-use spin_sdk::http_service;
-use wiber_component::{HttpBridge, System, answer, settings, split};
+use spin_sdk::wasip3::exports::http::handler::Guest;
+use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
+use wiber_component::{HttpBridge, System, serve, settings};
 
-#[http_service]
-async fn status(request: Request) -> impl IntoResponse {
-    let (head, _) = split(request);
-    let settings = settings().await;
-    let bridge = HttpBridge { settings: (*settings).as_ref().ok() };
-    let view = store::Store::new(&settings);
-    answer(wiber_handlers::status::respond(&head, &view, &bridge, &System, &settings).await)
+struct Status;
+
+spin_sdk::wasip3::http::service::export!(Status);
+
+impl Guest for Status {
+    async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        serve(request, async |head, _| {
+            let settings = settings().await;
+            let bridge = HttpBridge { settings: (*settings).as_ref().ok() };
+            let view = store::Store::new(&settings);
+            wiber_handlers::status::respond(head, &view, &bridge, &System, &settings).await
+        })
+        .await
+    }
 }

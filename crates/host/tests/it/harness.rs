@@ -23,13 +23,13 @@ fn probe() -> &'static Path {
     PROBE.get_or_init(|| {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--release", "--package", "wiber-host-probe", "--target", "wasm32-wasip2"])
+            .args(["build", "--quiet", "--profile", "functions", "--package", "wiber-host-probe", "--target", "wasm32-wasip2"])
             .arg("--target-dir")
             .arg(target)
             .status()
             .unwrap();
         assert!(built.success(), "the probe does not build; is the target wasm32-wasip2 installed?");
-        target.join("wasm32-wasip2/release/wiber_host_probe.wasm")
+        target.join("wasm32-wasip2/functions/wiber_host_probe.wasm")
     })
 }
 
