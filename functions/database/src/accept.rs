@@ -9,7 +9,7 @@ use wiber_model::Message;
 use crate::{Connection, Database, Error, Value};
 
 pub use keys::{Earlier, Form, Key};
-use statement::{ACCEPT, items};
+use statement::items;
 
 /// What a row costs besides its text: columns, indexes and page overhead, in bytes.
 const ROW_OVERHEAD_BYTES: i64 = 160;
@@ -141,7 +141,8 @@ impl<C: Connection> Database<C> {
     /// them.
     async fn insert(&self, batches: &[&Batch], bounds: Bounds) -> Result<Vec<Outcome>, Error> {
         let json = serde_json::to_string(&items(batches)).map_err(|e| Error::Unavailable(e.to_string()))?;
-        self.run(ACCEPT, &[Value::Text(json), bounds.rows_max.into(), bounds.bytes_max.into()]).await?;
+        self.run(statement::accept(batches), &[Value::Text(json), bounds.rows_max.into(), bounds.bytes_max.into()])
+            .await?;
         let inserted = usize::try_from(self.changes().await).unwrap_or(usize::MAX);
         if inserted == batches.iter().map(|batch| batch.entries.len()).sum::<usize>() {
             return Ok(vec![Outcome::Inserted; batches.len()]);
