@@ -9,6 +9,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use wiber_host::{Args, Error, Host};
 
+/// Requests cross threads, and each leaves dozens of small pieces behind in another thread than that which made them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = Args::parse();
     wiber_host::start_logging();
