@@ -5,23 +5,26 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
 use wiber_model::query::{
-    ConversationParams, Count, CountParams, MessageParams, MessageState, Page, Report, TimelineParams,
+    ConversationParams, Count, CountParams, MessageParams, MessageState, NEXT, Report, TimelineParams,
 };
 use wiber_model::{PAGE_LIMIT_MAX, check_name};
 
 use super::problem::Problem;
 use crate::report::Chain;
 use crate::status::Board;
-use crate::store::{self, Store};
+use crate::store::{self, Page, Store};
 
 /// How long a query may take in all, so that a GET of the functions answers within three seconds.
 const LIMIT: Duration = Duration::from_millis(2_500);
 
 type Answer<T> = Result<Json<T>, Problem>;
+type Shown = Result<Response, Problem>;
 type Params<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
 
-pub(super) async fn conversation(State(store): State<Store>, params: Params<ConversationParams>) -> Answer<Page> {
+pub(super) async fn conversation(State(store): State<Store>, params: Params<ConversationParams>) -> Shown {
     let params = valid(params)?;
     check_limit(params.limit)?;
     check_user("user1", &params.user1)?;
@@ -29,14 +32,14 @@ pub(super) async fn conversation(State(store): State<Store>, params: Params<Conv
     if params.after.is_some() && params.before.is_some() {
         return Err(Problem::invalid("after and before exclude each other"));
     }
-    answer(store.conversation(&params)).await
+    in_time(store.conversation(&params)).await.map(show)
 }
 
-pub(super) async fn timeline(State(store): State<Store>, params: Params<TimelineParams>) -> Answer<Page> {
+pub(super) async fn timeline(State(store): State<Store>, params: Params<TimelineParams>) -> Shown {
     let params = valid(params)?;
     check_limit(params.limit)?;
     check_user("user", &params.user)?;
-    answer(store.timeline(&params)).await
+    in_time(store.timeline(&params)).await.map(show)
 }
 
 pub(super) async fn count(State(store): State<Store>, params: Params<CountParams>) -> Answer<Count> {
@@ -61,8 +64,17 @@ pub(super) async fn status(State(board): State<Board>) -> Json<Report> {
 }
 
 async fn answer<T>(question: impl Future<Output = Result<T, store::Error>>) -> Answer<T> {
+    in_time(question).await.map(Json)
+}
+
+fn show(page: Page) -> Response {
+    let next = page.next.map(|next| [(NEXT, next)]);
+    ([(CONTENT_TYPE, "application/json")], next, page.json).into_response()
+}
+
+async fn in_time<T>(question: impl Future<Output = Result<T, store::Error>>) -> Result<T, Problem> {
     match tokio::time::timeout(LIMIT, question).await {
-        Ok(Ok(value)) => Ok(Json(value)),
+        Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
             tracing::warn!(error = %Chain(&error), "a query failed");
             Err(Problem::mongodb_unavailable())

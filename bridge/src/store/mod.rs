@@ -30,7 +30,7 @@ pub use error::Error;
 pub use letters::{Letter, LetterFilter, Letters, Row};
 pub use lookup::{Known, KnownMessage};
 pub use meta::{Gap, GapReason, NewGap, Resent, SentRun, Topic};
-pub use query::Question;
+pub use query::{Page, Question};
 pub use write::{Doubt, Outcome};
 
 const DEAD_LETTERS: &str = "dead_letters";

@@ -1,16 +1,40 @@
 //! What users ask. Their text enters a query as a string value and nowhere else.
 
 use futures::TryStreamExt as _;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, deserialize_from_slice, doc};
 use mongodb::options::Hint;
-use serde::Deserialize;
-use wiber_model::query::{ConversationParams, CountParams, MessageState, Order, Page, TimelineParams};
+use serde::{Deserialize, Serialize};
+use wiber_model::query::{ConversationParams, CountParams, MessageState, Order, TimelineParams};
 use wiber_model::{Conversation, MessageId, PAGE_LIMIT_MAX};
 
 use super::error::within;
 use super::lookup::{heads_pipeline, settling};
 use super::prepare::{by_conversation, by_id, by_participant};
-use super::{DEAD_LETTERS, Error, MessageDocument, Store, letters, limits};
+use super::{DEAD_LETTERS, Error, Store, letters, limits};
+
+/// A page of messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The messages in the asked order, as a JSON array of what users are shown
+    /// ([`StoredMessage`](wiber_model::StoredMessage)).
+    pub json: Vec<u8>,
+    /// The last message that was read for it, by `seq` in a conversation and by id in a timeline, if more lie beyond it.
+    pub next: Option<String>,
+}
+
+/// What is read of a document for a page, and shown as it is: a page has up to 500 of them.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown<'a> {
+    #[serde(rename(deserialize = "_id", serialize = "messageId"))]
+    id: &'a str,
+    from_user: &'a str,
+    to_user: &'a str,
+    content: &'a str,
+    timestamp: i64,
+    created_at: &'a str,
+    seq: i64,
+}
 
 /// A find with the index it uses.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,16 +66,14 @@ pub enum Question<'a> {
 }
 
 impl Store {
-    /// One page of a conversation, in the asked order; `more` says whether the direction of reading goes on.
+    /// One page of a conversation, in the asked order.
     ///
     /// # Errors
     /// If no answer comes in about 2 s.
     pub async fn conversation(&self, params: &ConversationParams) -> Result<Page, Error> {
-        let mut page = self.page("reading a conversation", conversation_find(params), params.limit).await?;
-        if reads_down(params) && params.order == Order::Asc {
-            page.messages.reverse();
-        }
-        Ok(page)
+        let reverses = reads_down(params) && params.order == Order::Asc;
+        let read = self.read("reading a conversation", conversation_find(params));
+        page(read.await?, params.limit, reverses, |last| last.seq.to_string())
     }
 
     /// One page of a user's messages, newest first.
@@ -59,7 +81,8 @@ impl Store {
     /// # Errors
     /// If no answer comes in about 2 s.
     pub async fn timeline(&self, params: &TimelineParams) -> Result<Page, Error> {
-        self.page("reading a timeline", timeline_find(params), params.limit).await
+        let read = self.read("reading a timeline", timeline_find(params));
+        page(read.await?, params.limit, false, |last| last.id.to_owned())
     }
 
     /// All messages, one user's or one conversation's.
@@ -135,23 +158,21 @@ impl Store {
         }
     }
 
-    async fn page(&self, step: &'static str, find: Find, limit: u32) -> Result<Page, Error> {
+    /// Reads what a page shows.
+    async fn read(&self, step: &'static str, find: Find) -> Result<Vec<RawDocumentBuf>, Error> {
+        let messages = self.messages.clone_with_type::<RawDocumentBuf>();
         let read = async {
-            let query = self
-                .messages
+            let query = messages
                 .find(find.filter)
                 .sort(find.sort)
                 .limit(find.limit)
                 .hint(Hint::Keys(find.hint))
+                .projection(shown())
                 .batch_size(PAGE_LIMIT_MAX + 1)
                 .max_time(limits::QUERY_SERVER);
-            query.await?.try_collect::<Vec<_>>().await
+            query.await?.try_collect().await
         };
-        let mut documents = within(step, limits::QUERY, read).await?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = documents.len() > limit;
-        documents.truncate(limit);
-        Ok(Page { messages: documents.into_iter().map(MessageDocument::into_stored).collect(), more })
+        within(step, limits::QUERY, read).await
     }
 
     /// `seq` is contiguous from 1, so the highest one is the count.
@@ -201,6 +222,46 @@ impl Find {
         }
         command
     }
+}
+
+/// The page of what was read, one more than asked if there is more.
+fn page(
+    mut read: Vec<RawDocumentBuf>,
+    limit: u32,
+    reverses: bool,
+    next: impl FnOnce(&Shown<'_>) -> String,
+) -> Result<Page, Error> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = read.len() > limit;
+    read.truncate(limit);
+    let last = read.last().filter(|_| more).map(shape).transpose()?;
+    let next = last.as_ref().map(next);
+    if reverses {
+        read.reverse();
+    }
+    let mut json = Vec::with_capacity(read.iter().map(|document| document.as_bytes().len() + 2).sum());
+    json.push(b'[');
+    for (index, document) in read.iter().enumerate() {
+        if index > 0 {
+            json.push(b',');
+        }
+        serde_json::to_writer(&mut json, &shape(document)?).map_err(odd)?;
+    }
+    json.push(b']');
+    Ok(Page { json, next })
+}
+
+fn shape(document: &RawDocumentBuf) -> Result<Shown<'_>, Error> {
+    deserialize_from_slice(document.as_bytes()).map_err(odd)
+}
+
+fn odd(error: impl std::fmt::Display) -> Error {
+    Error::Shape { collection: "messages", detail: error.to_string() }
+}
+
+/// The projection of [`Shown`].
+fn shown() -> Document {
+    doc! { "fromUser": 1, "toUser": 1, "content": 1, "timestamp": 1, "createdAt": 1, "seq": 1 }
 }
 
 /// `before` and the newest-first order read towards lower places.
@@ -261,7 +322,11 @@ fn ids_command(collection: &str, ids: &[&str]) -> Document {
 
 #[cfg(test)]
 mod tests {
+    use mongodb::bson::{serialize_to_document, serialize_to_raw_document_buf};
+    use wiber_model::{Message, NewMessage};
+
     use super::*;
+    use crate::store::{Hops, MessageDocument, Place, Trace};
 
     fn params(after: Option<i64>, before: Option<i64>, order: Order) -> ConversationParams {
         ConversationParams { user1: "bob".into(), user2: "alice".into(), limit: 10, after, before, order }
@@ -272,6 +337,28 @@ mod tests {
         assert_eq!(find.filter.get_document("seq").ok().cloned(), seq);
         assert_eq!(find.sort, doc! { "seq": direction });
         assert_eq!(find.limit, 11);
+    }
+
+    #[test]
+    fn a_page_shows_messages_as_they_are_read_one_by_one() {
+        let new = NewMessage { from_user: "b\"".into(), to_user: "a".into(), content: "\u{0}<ä>".into() };
+        let message = Message::accept(new, 1_758_865_780_040, [7; 10]);
+        let log = Place { topic: "t".into(), partition: 3, offset: 9 };
+        let hops = Hops { accepted_at: 1, published_at: 2, stored_at: 3 };
+        let document = |seq| MessageDocument::new(&message, seq, log.clone(), hops, Trace::default());
+        let read = || (1..=3).map(|seq| serialize_to_raw_document_buf(&document(seq)).unwrap()).collect::<Vec<_>>();
+        let expected = |seqs: &[i64]| {
+            let shown: Vec<_> = seqs.iter().map(|seq| document(*seq).into_stored()).collect();
+            serde_json::to_vec(&shown).unwrap()
+        };
+        let seq = |last: &Shown<'_>| last.seq.to_string();
+        assert_eq!(page(read(), 3, false, seq).unwrap(), Page { json: expected(&[1, 2, 3]), next: None });
+        assert_eq!(page(read(), 2, false, seq).unwrap(), Page { json: expected(&[1, 2]), next: Some("2".into()) });
+        assert_eq!(page(read(), 2, true, seq).unwrap(), Page { json: expected(&[2, 1]), next: Some("2".into()) });
+        assert_eq!(page(Vec::new(), 2, true, seq).unwrap(), Page { json: b"[]".to_vec(), next: None });
+        for name in shown().keys() {
+            assert!(serialize_to_document(&document(1)).unwrap().contains_key(name), "{name}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use wiber_bridge::config::{self, Secret};
 use wiber_bridge::consumer::{self, Parts};
 use wiber_bridge::kafka::{Inspector, client_config, ensure_ready};
 use wiber_bridge::status::Board;
-use wiber_bridge::store::Store;
+use wiber_bridge::store::{Page, Store};
 use wiber_bridge::telemetry::{Metrics, start_logging};
 use wiber_model::query::{ConversationParams, Order};
 use wiber_model::record::{TYPE, header, source};
@@ -225,11 +225,16 @@ pub(crate) async fn read_all(store: &Store, one: &str, other: &str) -> Vec<Store
             order: Order::Asc,
         };
         let page = store.conversation(&params).await.unwrap();
-        messages.extend(page.messages);
-        if !page.more {
+        messages.extend(shown(&page));
+        if page.next.is_none() {
             return messages;
         }
     }
+}
+
+/// The messages of a page.
+pub(crate) fn shown(page: &Page) -> Vec<StoredMessage> {
+    serde_json::from_slice(&page.json).expect("a page is JSON")
 }
 
 /// Checks that these are the stored messages, in this order, with places from 1.

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::StoredMessage;
 
-/// One conversation's page: [`ConversationParams`] to [`Page`].
+/// One conversation's page: [`ConversationParams`] to an array of [`StoredMessage`](crate::StoredMessage) in the asked
+/// order, as users are shown it, and [`NEXT`].
 pub const CONVERSATION: &str = "/query/conversation";
-/// One user's messages: [`TimelineParams`] to [`Page`].
+/// One user's messages: [`TimelineParams`] to an array of the same, and [`NEXT`].
 pub const TIMELINE: &str = "/query/timeline";
 /// A count: [`CountParams`] to [`Count`].
 pub const COUNT: &str = "/query/count";
@@ -22,6 +23,10 @@ pub const STATUS: &str = "/query/status";
 /// The `code` of the problem document with which a bridge says that what was asked for is not there. A 404 with another,
 /// or without one, says that nobody there knows the question.
 pub const NOT_FOUND: &str = "not-found";
+
+/// The header with which a page tells the last message that was read for it, by `seq` in a conversation and by id in a
+/// timeline, if more lie beyond it in the direction of reading.
+pub const NEXT: &str = "wiber-next";
 
 /// Order of a page by `seq`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -82,15 +87,6 @@ pub struct CountParams {
 pub struct MessageParams {
     /// Its id.
     pub id: String,
-}
-
-/// A page of messages.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Page {
-    /// The messages, in the asked order.
-    pub messages: Vec<StoredMessage>,
-    /// Whether messages lie beyond this page in the direction of reading.
-    pub more: bool,
 }
 
 /// A count.

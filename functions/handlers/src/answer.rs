@@ -21,25 +21,25 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     content_type: &'static str,
-    body: Vec<u8>,
+    body: Bytes,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Reply {
     /// 200 with JSON.
     pub(crate) fn json(body: &impl Serialize) -> Self {
-        Self::raw_json(serde_json::to_vec(body).unwrap_or_default())
+        Self::raw_json(serde_json::to_vec(body).unwrap_or_default().into())
     }
 
     /// 200 with bytes that are JSON already.
-    pub(crate) fn raw_json(body: Vec<u8>) -> Self {
+    pub(crate) fn raw_json(body: Bytes) -> Self {
         Self { status: StatusCode::OK, content_type: "application/json", body, headers: Vec::new() }
     }
 
     /// 204 to OPTIONS.
     pub(crate) fn options(allow: &'static str) -> Self {
         let headers = vec![(ALLOW, HeaderValue::from_static(allow))];
-        Self { status: StatusCode::NO_CONTENT, content_type: "", body: Vec::new(), headers }
+        Self { status: StatusCode::NO_CONTENT, content_type: "", body: Bytes::new(), headers }
     }
 
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
@@ -73,10 +73,10 @@ fn finish(head: &Head, context: &Context, settings: &Settings, decision: Result<
     let reply = decision.unwrap_or_else(|problem| Reply {
         status: problem.status,
         content_type: "application/problem+json",
-        body: problem.document(&context.request_id),
+        body: problem.document(&context.request_id).into(),
         headers: problem.headers,
     });
-    let mut answer = Response::new(Bytes::from(reply.body));
+    let mut answer = Response::new(reply.body);
     *answer.status_mut() = reply.status;
     let headers = answer.headers_mut();
     for (name, value) in reply.headers {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 
-use crate::{Body, BodyError, Bridge, Entropy, Head, Unreachable};
+use crate::{Body, BodyError, Bridge, BridgeAnswer, Entropy, Head, Unreachable};
 
 /// A clock that stands and dice that show zero.
 pub(crate) struct Fixed;
@@ -36,13 +36,18 @@ impl Body for Chunks {
 
 /// A bridge that gives one answer and remembers what it was asked.
 pub(crate) struct Answering {
-    pub(crate) answer: Result<(u16, String), Unreachable>,
+    pub(crate) answer: Result<BridgeAnswer, Unreachable>,
     pub(crate) asked: RefCell<Vec<String>>,
 }
 
 impl Answering {
     pub(crate) fn with(status: u16, body: &str) -> Self {
-        Self { answer: Ok((status, body.to_owned())), asked: RefCell::default() }
+        let answer = BridgeAnswer { status, next: None, body: Bytes::copy_from_slice(body.as_bytes()) };
+        Self { answer: Ok(answer), asked: RefCell::default() }
+    }
+
+    pub(crate) fn and_next(self, next: &str) -> Self {
+        Self { answer: self.answer.map(|answer| BridgeAnswer { next: Some(next.to_owned()), ..answer }), ..self }
     }
 
     pub(crate) fn down() -> Self {
@@ -51,9 +56,9 @@ impl Answering {
 }
 
 impl Bridge for Answering {
-    async fn get(&self, path_and_query: &str) -> Result<(u16, Vec<u8>), Unreachable> {
+    async fn get(&self, path_and_query: &str) -> Result<BridgeAnswer, Unreachable> {
         self.asked.borrow_mut().push(path_and_query.to_owned());
-        self.answer.clone().map(|(status, body)| (status, body.into_bytes()))
+        self.answer.clone()
     }
 }
 

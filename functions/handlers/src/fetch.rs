@@ -1,7 +1,7 @@
 //! Reading back: conversations, timelines, counts. All of it is asked of the bridge.
 
 use serde::Serialize;
-use wiber_model::query::{self, ConversationParams, Count, CountParams, Order, Page, TimelineParams};
+use wiber_model::query::{self, ConversationParams, Count, CountParams, Order, TimelineParams};
 use wiber_model::{MessageId, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, TIMELINE_LIMIT_DEFAULT, Violation};
 
 use crate::answer::{self, Answer, Reply};
@@ -88,13 +88,13 @@ async fn conversation(
     }
     parameters.finish()?;
     let asked = ConversationParams { user1, user2, limit, after, before, order };
-    let page: Page = bridge::ask(bridge, query::CONVERSATION, &asked).await?;
-    let link = page.more.then(|| conversation_link(head, &asked, in_path.is_some(), &page)).flatten();
-    Ok(Reply::json(&page.messages).with_link(link))
+    let page = bridge::page(bridge, query::CONVERSATION, &asked).await?;
+    let link = page.next.map(|next| conversation_link(head, &asked, in_path.is_some(), &next));
+    Ok(Reply::raw_json(page.body).with_link(link))
 }
 
 /// The next page in the same direction: further up from an ascending page, further down from any other.
-fn conversation_link(head: &Head, asked: &ConversationParams, in_path: bool, page: &Page) -> Option<String> {
+fn conversation_link(head: &Head, asked: &ConversationParams, in_path: bool, next: &str) -> String {
     let limit = asked.limit.to_string();
     let mut parameters: Vec<(&str, &str)> = Vec::new();
     if !in_path {
@@ -102,13 +102,11 @@ fn conversation_link(head: &Head, asked: &ConversationParams, in_path: bool, pag
     }
     parameters.push(("limit", &limit));
     let downwards = asked.before.is_some() || asked.order == Order::Desc;
-    let seqs = page.messages.iter().map(|m| m.seq);
-    let edge = if downwards { seqs.min()? } else { seqs.max()? }.to_string();
-    parameters.push((if downwards { "before" } else { "after" }, &edge));
+    parameters.push((if downwards { "before" } else { "after" }, next));
     if asked.order == Order::Desc {
         parameters.push(("order", "desc"));
     }
-    Some(link::next(head.uri.path(), &parameters))
+    link::next(head.uri.path(), &parameters)
 }
 
 async fn timeline(
@@ -133,18 +131,17 @@ async fn timeline(
     }
     parameters.finish()?;
     let asked = TimelineParams { user, limit, before };
-    let page: Page = bridge::ask(bridge, query::TIMELINE, &asked).await?;
-    let last = page.messages.last().filter(|_| page.more).map(|m| m.message.message_id.as_str());
+    let page = bridge::page(bridge, query::TIMELINE, &asked).await?;
     let limit = limit.to_string();
-    let link = last.map(|last| {
+    let link = page.next.map(|last| {
         let mut next: Vec<(&str, &str)> = Vec::new();
         if in_path.is_none() {
             next.push(("user", asked.user.as_str()));
         }
-        next.extend([("limit", limit.as_str()), ("before", last)]);
+        next.extend([("limit", limit.as_str()), ("before", &last)]);
         link::next(head.uri.path(), &next)
     });
-    Ok(Reply::json(&page.messages).with_link(link))
+    Ok(Reply::raw_json(page.body).with_link(link))
 }
 
 async fn count(bridge: &impl Bridge, parameters: Parameters) -> Result<Reply, Problem> {
@@ -191,13 +188,10 @@ mod tests {
     use super::*;
     use crate::fakes::{Answering, Fixed, get, request};
 
-    const PAGE: &str = r#"{"messages":[
-        {"messageId":"msg_5_00000000000000000000","fromUser":"a","toUser":"b","content":"x","timestamp":5,"createdAt":"","seq":7},
-        {"messageId":"msg_6_00000000000000000000","fromUser":"a","toUser":"b","content":"x","timestamp":6,"createdAt":"","seq":8}],
-        "more":true}"#;
+    const PAGE: &str = r#"[{"messageId":"msg_5_00000000000000000000","seq":7}]"#;
 
-    async fn asked(uri: &str, answer: &str) -> (u16, String, String) {
-        let bridge = Answering::with(200, answer);
+    async fn asked(uri: &str, next: &str) -> (u16, String, String) {
+        let bridge = Answering::with(200, PAGE).and_next(next);
         let answer = respond(&get(uri), &bridge, &Fixed, &Ok(Settings::default())).await;
         let link = answer.headers().get("link").map(|l| l.to_str().unwrap().to_owned()).unwrap_or_default();
         let json: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
@@ -207,10 +201,15 @@ mod tests {
         (answer.status().as_u16(), asked, link)
     }
 
-    async fn page(uri: &str, expected: &str, next: &str) {
-        let (_, asked, link) = asked(uri, PAGE).await;
+    /// Where `last` was the last message that was read.
+    async fn page_to(last: &str, uri: &str, expected: &str, next: &str) {
+        let (_, asked, link) = asked(uri, last).await;
         assert_eq!(asked, expected, "{uri}");
         assert_eq!(link, if next.is_empty() { String::new() } else { format!("<{next}>; rel=\"next\"") }, "{uri}");
+    }
+
+    async fn page(uri: &str, expected: &str, next: &str) {
+        page_to("8", uri, expected, next).await;
     }
 
     #[tokio::test]
@@ -227,10 +226,10 @@ mod tests {
         page(
             "/messages/a/b?before=9",
             &format!("{base}before=9&limit=50&order=asc{users}"),
-            "/messages/a/b?limit=50&before=7",
+            "/messages/a/b?limit=50&before=8",
         )
         .await;
-        let next = "/messages/a/b?limit=50&before=7&order=desc";
+        let next = "/messages/a/b?limit=50&before=8&order=desc";
         page("/messages/a/b?order=desc", &format!("{base}limit=50&order=desc{users}"), next).await;
         let by_query = "/messages/conversation?user1=a&user2=%2F";
         let asked = format!("{base}limit=50&order=asc&user1=a&user2=%2F");
@@ -239,9 +238,9 @@ mod tests {
 
     #[tokio::test]
     async fn timelines_page_by_the_last_id() {
-        let last = "before=msg%5F6%5F00000000000000000000";
-        page("/messages/user/a", "/query/timeline?limit=100&user=a", &format!("/messages/user/a?limit=100&{last}"))
-            .await;
+        let (id, asked) = ("msg_6_00000000000000000000", "/query/timeline?limit=100&user=a");
+        let next = "/messages/user/a?limit=100&before=msg%5F6%5F00000000000000000000";
+        page_to(id, "/messages/user/a", asked, next).await;
         page("/messages/timeline?user=a%20", "user:white-space", "").await;
         page("/messages/user/a?before=x", "before:not-an-id", "").await;
     }
@@ -282,7 +281,8 @@ mod tests {
             status(Answering::with(bad, "[]"), 503).await;
         }
         status(Answering::with(200, "nonsense"), 503).await;
-        status(Answering::with(200, r#"{"messages":[],"more":false}"#), 200).await;
+        status(Answering::with(200, r#"{"messages":[],"more":false}"#), 503).await;
+        status(Answering::with(200, "[]"), 200).await;
     }
 
     #[tokio::test]

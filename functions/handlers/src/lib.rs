@@ -27,7 +27,7 @@ mod fakes;
 
 pub use answer::Answer;
 pub use body::{Body, BodyError};
-pub use bridge::{Bridge, Unreachable};
+pub use bridge::{Bridge, BridgeAnswer, Unreachable};
 pub use context::Entropy;
 pub use settings::{Settings, SettingsError};
 

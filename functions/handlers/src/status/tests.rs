@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::bridge::Unreachable;
+use crate::bridge::{BridgeAnswer, Unreachable};
 use crate::fakes::{Answering, Fixed, get};
 
 struct Outbox {
@@ -65,9 +65,9 @@ impl View for Slow {
 }
 
 impl Bridge for Slow {
-    async fn get(&self, _: &str) -> Result<(u16, Vec<u8>), Unreachable> {
+    async fn get(&self, _: &str) -> Result<BridgeAnswer, Unreachable> {
         tokio::time::sleep(self.0).await;
-        Ok((200, UP.into()))
+        Ok(BridgeAnswer { status: 200, next: None, body: UP.into() })
     }
 }
 
