@@ -10,7 +10,9 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use wiber_tests::client::Client;
+use wiber_tests::host::Host;
 use wiber_tests::stack::{Plan, Stack};
+use wiber_tests::{binaries, manifest};
 
 use crate::load::Make;
 
@@ -32,6 +34,13 @@ pub(crate) fn plan(name: &str) -> Plan {
 /// A host with no bridge, so that nothing but accepting goes on.
 pub(crate) async fn host_alone(name: &str) -> Stack {
     plan(name).bridges(0).start_unready().await
+}
+
+/// A host whose *send* does nothing but make bodies durable: what an accept costs at the least.
+pub(crate) async fn bare(host: Host) -> Stack {
+    let mut manifest = manifest::load();
+    manifest::replace(&mut manifest, "send", &binaries::repository().join("target/components/bare.wasm"));
+    plan("bare").host(host).manifest(manifest).bridges(0).start_unready().await
 }
 
 /// Where the functions listen.

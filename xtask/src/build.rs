@@ -83,6 +83,10 @@ pub(crate) async fn programs(repository: &Repository, progress: &Progress) -> an
 /// Builds what is measured, and what measures it.
 pub(crate) async fn for_release(repository: &Repository, progress: &Progress) -> anyhow::Result<()> {
     needs::native()?;
+    let task = progress.task("Building the bare handler");
+    cargo::watched(repository.root(), &task, &["build", PROFILE, WASM_TARGET, "--package=wiber-bare"]).await?;
+    install(&repository.target().join(BUILT).join("wiber_bare.wasm"), &repository.components().join("bare.wasm"))?;
+    task.done("target/components");
     let task = progress.task("Building for release");
     let programs = ["build", "--release", "--bin=wiber-host", "--bin=wiber-bridge", "--bin=wiber-bench"];
     cargo::watched(repository.root(), &task, &programs).await?;

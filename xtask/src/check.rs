@@ -40,6 +40,6 @@ pub(crate) async fn run(repository: &Repository, arguments: Arguments) -> anyhow
 
 /// The components, and the one that the host's tests run.
 fn clippy_for_wasm(root: &Path) -> anyhow::Result<()> {
-    let packages = [&COMPONENT_PACKAGES[..], &["--package=wiber-host-probe"]].concat();
+    let packages = [&COMPONENT_PACKAGES[..], &["--package=wiber-host-probe", "--package=wiber-bare"]].concat();
     cargo::shown(root, &[&["clippy", WASM_TARGET], &packages[..], &["--", "--deny=warnings"]].concat())
 }

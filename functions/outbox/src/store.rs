@@ -14,7 +14,7 @@ use wiber_model::outbox::{
 };
 
 /// How often a waiting read looks for a commit, in microseconds: while messages come, and once none came for a while.
-const POLL_BUSY_MICROS: u64 = 2_000;
+const POLL_BUSY_MICROS: u64 = 1_000;
 const POLL_IDLE_MICROS: u64 = 20_000;
 /// After how long without a message reads look less often, in milliseconds.
 const IDLE_AFTER_MS: i64 = 10_000;

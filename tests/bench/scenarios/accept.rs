@@ -56,15 +56,19 @@ async fn single(args: &Args, host: Host, goals: &Goals, outcome: &mut Outcome) -
     for clients in [1, 16, MANY, 256] {
         // An outbox of its own, since depth is another scenario.
         let stack = rig::plan("accept").host(host).bridges(0).start_unready().await;
-        let address = rig::address(&stack)?;
-        let (mut series, mut syncs, mut bare) = (Series::default(), Vec::new(), Series::default());
+        let handler = rig::bare(host).await;
+        let (address, bare_address) = (rig::address(&stack)?, rig::address(&handler)?);
+        let (mut series, mut bare, mut answers) = (Series::default(), Series::default(), Series::default());
+        let mut syncs = Vec::new();
         for _ in args.each_run() {
             outcome.idle.push(machine::idle_share().await);
             syncs.push(limits::disk::syncs(stack.folder(), Duration::from_secs(1)).await?);
-            bare.add(&closed(args, address, clients, rig::gets(|_, _| "/health/liveness".to_owned())).await?);
+            answers.add(&closed(args, address, clients, rig::gets(|_, _| "/health/liveness".to_owned())).await?);
+            bare.add(&closed(args, bare_address, clients, rig::sends("/messages")).await?);
             series.add(&closed(args, address, clients, rig::sends("/messages")).await?);
         }
-        println!("  {} clients: {}", clients, series.told());
+        handler.stop().await;
+        println!("  {} clients: {}; a bare handler: {}", clients, series.told(), bare.told());
         let x = clients as f64;
         rates.push((x, median(&series.rates)));
         p50s.push((x, median(&series.p50)));
@@ -75,16 +79,20 @@ async fn single(args: &Args, host: Host, goals: &Goals, outcome: &mut Outcome) -
         let is_goal = clients == MANY;
         outcome.figures.push(
             if is_goal { rate.goal(Goal::AtLeast(goals.rate)) } else { rate }
-                .limit("one fdatasync after the other", &syncs),
+                .limit("a bare handler with group commit, the same host", &bare.rates),
         );
         outcome.figures.push(match goals.p50.filter(|_| clients == 1) {
             Some(most) => p50.goal(Goal::AtMost(most)),
             None => p50,
         });
         outcome.figures.push(if is_goal { p99.goal(Goal::AtMost(goals.p99)) } else { p99 });
-        let static_answer =
-            Figure::new(format!("a static answer of the same host, {clients} clients"), "/s", bare.rates);
-        outcome.figures.push(static_answer);
+        let limits = [
+            ("p99 of the bare handler", "ms", bare.p99),
+            ("a static answer of the same host", "/s", answers.rates),
+            ("one fdatasync after the other, before", "/s", syncs),
+        ];
+        let limit = |(what, unit, runs)| Figure::new(format!("{what}, {clients} clients"), unit, runs);
+        outcome.figures.extend(limits.map(limit));
         if is_goal {
             scheduled(args, &stack, median(&series.rates) * STEADY, outcome).await?;
         }

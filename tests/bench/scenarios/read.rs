@@ -11,7 +11,7 @@ use archive::Archive;
 use crate::args::Args;
 use crate::figure::{Figure, Goal, Outcome, Plot, median};
 use crate::load::{self, Load, Make, Pace, Series};
-use crate::{machine, rig};
+use crate::{limits, machine, rig};
 
 const CLIENTS: usize = 64;
 const RATE: Goal = Goal::AtLeast(7_000.0);
@@ -36,7 +36,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
         rates.push((volume as f64, median(&series.rates)));
         p99s.push((volume as f64, median(&series.p99)));
         let is_goal = volume == 10_000 || volume == args.volume;
+        let mut finds = Vec::new();
+        for _ in args.each_run() {
+            finds.push(limits::mongo::pages(&stack.store, |number| archive::key(number % conversations)).await?);
+        }
         let rate = Figure::new(format!("pages read, {volume} stored"), "/s", series.rates);
+        let rate = rate.limit("MongoDB alone, the same pages", &finds);
         let p99 = Figure::new(format!("p99, {volume} stored"), "ms", series.p99);
         outcome.figures.push(if is_goal { rate.goal(RATE) } else { rate });
         outcome.figures.push(if is_goal { p99.goal(P99) } else { p99 });

@@ -23,7 +23,16 @@ fn probe() -> &'static Path {
     PROBE.get_or_init(|| {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--profile", "functions", "--package", "wiber-host-probe", "--target", "wasm32-wasip2"])
+            .args([
+                "build",
+                "--quiet",
+                "--profile",
+                "functions",
+                "--package",
+                "wiber-host-probe",
+                "--target",
+                "wasm32-wasip2",
+            ])
             .arg("--target-dir")
             .arg(target)
             .status()

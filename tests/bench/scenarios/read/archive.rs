@@ -77,6 +77,12 @@ pub(super) fn path(number: u64) -> String {
     send::path(&one, &other)
 }
 
+/// The key of that conversation.
+pub(super) fn key(number: u64) -> String {
+    let (one, other) = users(number);
+    Conversation::of(&one, &other).as_str().to_owned()
+}
+
 /// Where the long conversation is read.
 pub(super) fn long_path() -> String {
     send::path(LONG.0, LONG.1)
