@@ -27,7 +27,7 @@ const BUDGETS: [Budget; 4] = [
     Budget {
         package: "wiber-database",
         test: "accept::statement::tests::cost_of_encoding_a_message",
-        instructions: 23_500,
+        instructions: 20_300,
         allocations: 18,
     },
     Budget {
