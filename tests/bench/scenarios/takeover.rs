@@ -62,8 +62,13 @@ async fn longest_wait(stack: &Stack, restarts: bool) -> anyhow::Result<f64> {
     Ok(longest as f64 / 1000.0)
 }
 
-/// When the newest stored message was accepted, Unix milliseconds.
+/// When the newest stored message was accepted, Unix milliseconds; the first may still be on its way.
 async fn newest(stack: &Stack) -> anyhow::Result<i64> {
-    let newest = stack.store.collection("messages").find_one(doc! {}).sort(doc! { "hops.acceptedAt": -1 }).await?;
-    Ok(newest.unwrap_or_default().get_document("hops")?.get_i64("acceptedAt")?)
+    let messages = stack.store.collection("messages");
+    let newest = wait::until("a stored message", async || {
+        let found = messages.find_one(doc! {}).sort(doc! { "hops.acceptedAt": -1 }).await;
+        found.map_err(|error| error.to_string())?.ok_or_else(|| "none is stored".to_owned())
+    })
+    .await;
+    Ok(newest.get_document("hops")?.get_i64("acceptedAt")?)
 }
