@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use wiber_bridge::store::{self, Found, IDS_MAX, Letter, LetterFilter};
-
 use wiber_model::MessageId;
 use wiber_model::record::Poison;
 

@@ -8,7 +8,7 @@ use super::content::{Id, contradiction, digest};
 use super::findings::{Findings, Kind};
 use super::outboxes::Outboxes;
 use super::published::{Place, Published};
-use super::walk::{Origin, Walk};
+use super::walk::{Record, Walk};
 
 /// What MongoDB holds of the scope.
 #[derive(Default)]
@@ -103,7 +103,7 @@ impl Stored {
         // Behind a gap the run counts, and what stands before it is passed over.
         let of_run = here.filter(|here| published.is_of_run(*here, id));
         let is_replay = here.is_some_and(|here| published.is_replay(here));
-        self.walk.step(document, Origin { place: of_run.or(first), is_replay }, context, findings);
+        self.walk.step(document, Record { place: of_run.or(first), is_replay }, context, findings);
     }
 
     fn take_odd(

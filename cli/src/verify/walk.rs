@@ -37,7 +37,7 @@ struct Hole {
 
 /// A document's record, as far as it tells the order.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Origin {
+pub(super) struct Record {
     /// Where it lies.
     pub(super) place: Option<Place>,
     /// It was replayed from the dead letters, so it comes after what its outbox accepted later.
@@ -49,7 +49,7 @@ impl Walk {
     pub(super) fn step(
         &mut self,
         document: &MessageDocument,
-        origin: Origin,
+        record: Record,
         context: &Context<'_>,
         findings: &mut Findings,
     ) {
@@ -75,8 +75,8 @@ impl Walk {
             positions: HashMap::new(),
         });
         next.seq = document.seq;
-        let in_log = next.after_in_log(document.seq, origin.place, context.topic.name());
-        let in_outbox = if origin.is_replay { None } else { next.after_in_outbox(document) };
+        let in_log = next.after_in_log(document.seq, record.place, context.topic.name());
+        let in_outbox = if record.is_replay { None } else { next.after_in_outbox(document) };
         // The second follows from the first.
         if let Some(problem) = in_log.or(in_outbox) {
             misordered(problem);
