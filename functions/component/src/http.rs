@@ -15,6 +15,25 @@ use crate::large::Share;
 /// Most bytes that are read of a body at once.
 const PIECE_BYTES_MAX: u64 = 64 * 1024;
 
+/// Makes `$handle` what the component answers requests with: an async function of [`Head`] and [`Incoming`] to an
+/// [`Answer`].
+#[macro_export]
+macro_rules! service {
+    ($handle:path) => {
+        struct Component;
+
+        spin_sdk::wasip3::http::service::export!(Component);
+
+        impl spin_sdk::wasip3::exports::http::handler::Guest for Component {
+            async fn handle(
+                request: spin_sdk::wasip3::http::types::Request,
+            ) -> Result<spin_sdk::wasip3::http::types::Response, spin_sdk::wasip3::http::types::ErrorCode> {
+                $crate::serve(request, $handle).await
+            }
+        }
+    };
+}
+
 /// Answers a request with what `decide` makes of it.
 ///
 /// # Errors

@@ -1,8 +1,8 @@
 //! What the four components share: the adapters between spin-sdk and the handlers. Builds for wasm32-wasip2 only.
 //!
-//! Entry points: [`serve`] around a handler, [`settings`], [`System`], [`HttpBridge`] and, with the feature `outbox`,
-//! [`Connections`]. Nothing here decides anything, and nothing of one user's request is kept for the
-//! next: only settings and connections outlive a request.
+//! Entry points: [`service`] around a handler, [`settings`], [`System`], [`HttpBridge`] and, with the feature `outbox`,
+//! [`Connections`]. Nothing here decides anything, and nothing of one user's request is kept for the next: only settings
+//! and connections outlive a request.
 
 #[cfg(target_family = "wasm")]
 mod bridge;

@@ -1,21 +1,13 @@
 //! The fetch component: conversations, timelines and counts, asked of the bridge. It opens no database.
 #![cfg(target_family = "wasm")]
 
-use spin_sdk::wasip3::exports::http::handler::Guest;
-use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
-use wiber_component::{HttpBridge, System, serve, settings};
+use wiber_component::{HttpBridge, Incoming, System, service, settings};
+use wiber_handlers::{Answer, Head};
 
-struct Fetch;
+service!(fetch);
 
-spin_sdk::wasip3::http::service::export!(Fetch);
-
-impl Guest for Fetch {
-    async fn handle(request: Request) -> Result<Response, ErrorCode> {
-        serve(request, async |head, _| {
-            let settings = settings().await;
-            let bridge = HttpBridge { settings: (*settings).as_ref().ok() };
-            wiber_handlers::fetch::respond(head, &bridge, &System, &settings).await
-        })
-        .await
-    }
+async fn fetch(head: &Head, _: &mut Incoming) -> Answer {
+    let settings = settings().await;
+    let bridge = HttpBridge { settings: (*settings).as_ref().ok() };
+    wiber_handlers::fetch::respond(head, &bridge, &System, &settings).await
 }

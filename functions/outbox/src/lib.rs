@@ -4,21 +4,13 @@
 
 mod store;
 
-use spin_sdk::wasip3::exports::http::handler::Guest;
-use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
-use wiber_component::{System, serve, settings};
+use wiber_component::{Incoming, System, service, settings};
+use wiber_handlers::{Answer, Head};
 
-struct Outbox;
+service!(outbox);
 
-spin_sdk::wasip3::http::service::export!(Outbox);
-
-impl Guest for Outbox {
-    async fn handle(request: Request) -> Result<Response, ErrorCode> {
-        serve(request, async |head, body| {
-            let settings = settings().await;
-            let drain = store::Store::new(&settings);
-            wiber_handlers::outbox::respond(head, body, &drain, &System, &settings).await
-        })
-        .await
-    }
+async fn outbox(head: &Head, body: &mut Incoming) -> Answer {
+    let settings = settings().await;
+    let drain = store::Store::new(&settings);
+    wiber_handlers::outbox::respond(head, body, &drain, &System, &settings).await
 }

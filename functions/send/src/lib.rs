@@ -3,21 +3,13 @@
 
 mod store;
 
-use spin_sdk::wasip3::exports::http::handler::Guest;
-use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
-use wiber_component::{System, serve, settings};
+use wiber_component::{Incoming, System, service, settings};
+use wiber_handlers::{Answer, Head};
 
-struct Send;
+service!(send);
 
-spin_sdk::wasip3::http::service::export!(Send);
-
-impl Guest for Send {
-    async fn handle(request: Request) -> Result<Response, ErrorCode> {
-        serve(request, async |head, body| {
-            let settings = settings().await;
-            let outbox = store::Store::new(&settings);
-            wiber_handlers::send::respond(head, body, &outbox, &System, &settings).await
-        })
-        .await
-    }
+async fn send(head: &Head, body: &mut Incoming) -> Answer {
+    let settings = settings().await;
+    let outbox = store::Store::new(&settings);
+    wiber_handlers::send::respond(head, body, &outbox, &System, &settings).await
 }

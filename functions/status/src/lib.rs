@@ -4,22 +4,14 @@
 
 mod store;
 
-use spin_sdk::wasip3::exports::http::handler::Guest;
-use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
-use wiber_component::{HttpBridge, System, serve, settings};
+use wiber_component::{HttpBridge, Incoming, System, service, settings};
+use wiber_handlers::{Answer, Head};
 
-struct Status;
+service!(status);
 
-spin_sdk::wasip3::http::service::export!(Status);
-
-impl Guest for Status {
-    async fn handle(request: Request) -> Result<Response, ErrorCode> {
-        serve(request, async |head, _| {
-            let settings = settings().await;
-            let bridge = HttpBridge { settings: (*settings).as_ref().ok() };
-            let view = store::Store::new(&settings);
-            wiber_handlers::status::respond(head, &view, &bridge, &System, &settings).await
-        })
-        .await
-    }
+async fn status(head: &Head, _: &mut Incoming) -> Answer {
+    let settings = settings().await;
+    let bridge = HttpBridge { settings: (*settings).as_ref().ok() };
+    let view = store::Store::new(&settings);
+    wiber_handlers::status::respond(head, &view, &bridge, &System, &settings).await
 }
