@@ -36,7 +36,7 @@ pub(crate) async fn host_alone(name: &str) -> Stack {
     plan(name).bridges(0).start_unready().await
 }
 
-/// A host whose *send* does nothing but make bodies durable: what an accept costs at the least.
+/// A host whose *send* does nothing but make bodies durable.
 pub(crate) async fn bare(host: Host) -> Stack {
     let mut manifest = manifest::load();
     manifest::replace(&mut manifest, "send", &binaries::repository().join("target/components/bare.wasm"));

@@ -138,6 +138,7 @@ fn show(source: &Source, shown: &watch::Sender<Held>, held: Held) {
             let what = if outbox_id.is_some() { "lease taken" } else { "lease lost" };
             tracing::info!(outbox = source.url(), outbox_id, "{what}");
         }
+        // A new tenure alone wakes nobody: it is asked for where it counts.
         *now = held;
         changed
     });

@@ -14,7 +14,7 @@ const SMALL_BYTES: usize = 64 * 1024;
 const COMING_MAX: usize = 40 * 1024 * 1024;
 /// How long all whole ones may be together, in bytes. A request needs about eight times its body while it is worked on.
 const WHOLE_MAX: usize = 40 * 1024 * 1024;
-/// How long a body waits for others.
+/// How long a body waits for others. It looks, since requests of an instance cannot wake each other through a waker.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(5);
 

@@ -1,4 +1,4 @@
-//! What a durable accept costs on a host at the least: a body is made durable by group commit and is the answer. Nothing
+//! What a durable accept costs with the SDK as it comes: a body is made durable by group commit and is the answer. Nothing
 //! is validated, bounded, numbered for an outbox, or traced. The benchmark measures it beside *send*; it is part of no
 //! deployment.
 
@@ -16,7 +16,7 @@ use spin_sdk::sqlite::{Connection, Value};
 use spin_sdk::wasip3::wit_bindgen::StreamWriter;
 use spin_sdk::wasip3::{spawn, wit_stream};
 
-/// Each is prepared once; together they are one transaction of SQLite's own.
+/// Run once an instance.
 const SCHEMA: [&str; 3] = [
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",

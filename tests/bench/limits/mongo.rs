@@ -81,7 +81,7 @@ pub(crate) async fn pages(store: &Store, key: impl Fn(u64) -> String) -> anyhow:
             while began.elapsed() < READING {
                 let number = asked.fetch_add(1, Ordering::Relaxed) % KEYS;
                 let filter = doc! { "conversation": &keys[usize::try_from(number)?] };
-                let find = collection.find(filter).sort(doc! { "seq": 1 }).limit(50).batch_size(501);
+                let find = collection.find(filter).sort(doc! { "seq": 1 }).limit(50);
                 let page: Vec<RawDocumentBuf> = find.await?.try_collect().await?;
                 anyhow::ensure!(!page.is_empty(), "a conversation is empty");
             }
