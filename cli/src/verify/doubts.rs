@@ -13,6 +13,9 @@ use super::outboxes::{Held, Outboxes, Rows};
 use super::published::{Entry, Odd, Published};
 use crate::when;
 
+/// What is said of a letter whose replay Kafka lost.
+const REPLAY_LOST: &str = "replayed from the dead letters, and neither stored nor dead-lettered again";
+
 /// What came of them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Doubts {
@@ -64,6 +67,14 @@ impl Letters {
         self.at(at, Some(odd.appended_ms)).or_else(by_id)
     }
 
+    /// What a record that gave a stored message another content was dead-lettered as: the letter that waits, of all that it
+    /// was at its places, since each replay in vain makes another.
+    fn of_conflict(&self, places: &[String]) -> Option<&Letter> {
+        let here = places.iter().filter_map(|at| self.at(at, None));
+        let conflicts = here.filter(|letter| letter.reason == Poison::Conflict.code());
+        conflicts.max_by_key(|letter| letter.replayed_at.is_none())
+    }
+
     /// What a record that holds a whole message was dead-lettered as. A letter under the message's id proves nothing by
     /// itself, since any record may claim any id: its record must lie there too, or have been replayed.
     fn of_message(&self, id: &str, at: &str) -> Option<&Letter> {
@@ -81,12 +92,13 @@ pub(super) async fn resolve(
     findings: &mut Findings,
 ) -> Result<Doubts, store::Error> {
     let mut doubts = Doubts::default();
-    let mut letters = Letters::default();
+    let (mut letters, mut replayed) = (Letters::default(), HashMap::new());
     let mut all = context.store.letters(&LetterFilter { replayed_too: true, ..LetterFilter::default() }).await?;
     while let Some(letter) = all.next().await? {
         for row in &letter.settles {
             outboxes.meet(Some(&row.source), Some(row.sequence));
         }
+        replayed.extend(replayed_in(context, &letter));
         letters.add(letter);
     }
     let open: Vec<&Entry> = published.not_stored().collect();
@@ -105,12 +117,13 @@ pub(super) async fn resolve(
             judge_row(context, **id, held, findings, &mut doubts);
         }
     }
-    let mut replayed = HashMap::new();
     for odd in &published.odd {
         if let Some((letter, at)) = judge_odd(context, odd, &letters, findings, &mut doubts) {
             replayed.insert(letter, at);
         }
     }
+    // Those with a record were judged by it.
+    replayed.retain(|id, _| published.variants(*id).is_empty());
     judge_replayed(context, replayed, findings, &mut doubts).await?;
     Ok(doubts)
 }
@@ -154,10 +167,14 @@ fn judge(
             content != entry.digest
                 && published.variants(entry.id).any(|index| published.entry(index).digest == content)
         });
-        let conflict = letters.at(&at, None).filter(|letter| letter.reason == Poison::Conflict.code());
-        match (content, conflict) {
+        let replays = published.replays_of(entry.id).map(|place| place.text(context.topic.name()));
+        let places: Vec<String> = replays.chain([at.clone()]).collect();
+        match (content, letters.of_conflict(&places)) {
             (Some(content), _) if content == entry.digest => doubts.stored += 1,
-            (_, Some(letter)) if is_other => doubts.account(letter),
+            (_, Some(letter)) if is_other => match letter.replayed_at {
+                None => doubts.account(letter),
+                Some(replayed) => late(context, id.as_str(), replayed, REPLAY_LOST.to_owned(), findings, doubts),
+            },
             _ if is_other => {
                 let problem =
                     format!("another content is stored under its id, and its record at {at} is not dead-lettered");
@@ -235,6 +252,16 @@ fn judge_odd(
     None
 }
 
+/// The message whose dead letter was replayed, and when, where that can be told of the letter alone: it names a message of
+/// the scope, and what is stored under the message's id is not known to be another.
+fn replayed_in(context: &Context<'_>, letter: &Letter) -> Option<(Id, i64)> {
+    let replayed_at = letter.replayed_at?;
+    let id = MessageId::parse(&letter.id).ok()?;
+    // A letter does not tell its conversation.
+    let is_in = context.scope.conversation().is_none() && context.scope.holds_id(&id);
+    (is_in && letter.reason != Poison::Conflict.code()).then(|| (Id::of(&id), replayed_at))
+}
+
 /// A letter that was replayed waits again or is stored, unless Kafka lost what was replayed.
 async fn judge_replayed(
     context: &Context<'_>,
@@ -246,8 +273,7 @@ async fn judge_replayed(
     for some in all.chunks(IDS_MAX) {
         let now = look_up(context, some.iter().map(|(id, _)| *id)).await?;
         for (id, replayed_at) in some.iter().filter(|(id, _)| !now.contains_key(id)) {
-            let problem = "replayed from the dead letters, and neither stored nor dead-lettered again".to_owned();
-            late(context, id.message_id().as_str(), *replayed_at, problem, findings, doubts);
+            late(context, id.message_id().as_str(), *replayed_at, REPLAY_LOST.to_owned(), findings, doubts);
         }
     }
     Ok(())

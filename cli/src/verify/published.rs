@@ -1,6 +1,6 @@
 //! The topic: one entry of fixed size for each message, in a sorted list.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use rdkafka::message::{BorrowedMessage, Message as _};
 use wiber_model::MessageId;
@@ -74,8 +74,8 @@ pub(super) struct Published {
     pub(super) odd: Vec<Odd>,
     /// What was sent again in a run, by partition and offset.
     runs: HashMap<(i32, i64), Id>,
-    /// Where dead letters were replayed to, by partition and offset.
-    replays: HashSet<(i32, i64)>,
+    /// What was replayed from the dead letters, by partition and offset.
+    replays: HashMap<(i32, i64), Id>,
     pub(super) records: u64,
     pub(super) repeats: u64,
     /// What was read of each partition.
@@ -99,7 +99,7 @@ impl Published {
             is_stored: Vec::new(),
             odd: Vec::new(),
             runs: HashMap::new(),
-            replays: HashSet::new(),
+            replays: HashMap::new(),
             records: 0,
             repeats: 0,
             read,
@@ -140,7 +140,7 @@ impl Published {
                     self.runs.insert((raw.partition(), raw.offset()), Id::of(&message.message_id));
                 }
                 if topic::header(raw, header::REPLAYS).is_some() {
-                    self.replays.insert((raw.partition(), raw.offset()));
+                    self.replays.insert((raw.partition(), raw.offset()), Id::of(&message.message_id));
                 }
                 let (demanded, found) = (partition_of(raw.key().unwrap_or_default()), raw.partition());
                 if demanded != found {
@@ -177,9 +177,15 @@ impl Published {
         self.runs.get(&(place.partition(), place.offset())) == Some(&id)
     }
 
-    /// Whether a dead letter was replayed to that place.
-    pub(super) fn is_replay(&self, place: Place) -> bool {
-        self.replays.contains(&(place.partition(), place.offset()))
+    /// Whether the message was replayed to that place from the dead letters.
+    pub(super) fn is_replay(&self, place: Place, id: Id) -> bool {
+        self.replays.get(&(place.partition(), place.offset())) == Some(&id)
+    }
+
+    /// Where the message was replayed to.
+    pub(super) fn replays_of(&self, id: Id) -> impl Iterator<Item = Place> {
+        let replays = self.replays.iter().filter(move |(_, replayed)| **replayed == id);
+        replays.map(|((partition, offset), _)| Place::new(*partition, *offset, false))
     }
 
     /// Messages, each counted once.

@@ -100,10 +100,11 @@ impl Stored {
         let first = first.filter(|first| {
             here.is_some_and(|here| here.partition() == first.partition() && first.offset() <= here.offset())
         });
-        // Behind a gap the run counts, and what stands before it is passed over.
-        let of_run = here.filter(|here| published.is_of_run(*here, id));
-        let is_replay = here.is_some_and(|here| published.is_replay(here));
-        self.walk.step(document, Record { place: of_run.or(first), is_replay }, context, findings);
+        // Behind a gap the run counts, and what stands before it is passed over; and so it is with a replay, since an older
+        // program may have taken for poison what this one reads.
+        let is_replay = here.is_some_and(|here| published.is_replay(here, id));
+        let counts = here.filter(|here| is_replay || published.is_of_run(*here, id));
+        self.walk.step(document, Record { place: counts.or(first), is_replay }, context, findings);
     }
 
     fn take_odd(

@@ -1,5 +1,7 @@
 //! `wiber dead-letters`: what could not be stored is listed, shown, and sent again, once it can be.
 
+use std::collections::BTreeSet;
+
 use libtest_mimic::Trial;
 use mongodb::bson::doc;
 use serde_json::{Value, json as value};
@@ -17,6 +19,7 @@ pub(super) fn tests() -> Vec<Trial> {
         a_letter_is_shown_and_waits_again_if_it_is_still_poison,
         a_letter_that_can_be_stored_now_is_stored_once,
         a_replay_that_kafka_lost_is_named,
+        a_replay_of_another_content_that_kafka_lost_is_named,
         letters_of_one_place_in_two_topics_of_one_name_are_kept_apart
     ]
 }
@@ -169,11 +172,44 @@ async fn a_replay_that_kafka_lost_is_named() {
     // Noted as replayed, and no such record is in the topic.
     let replayed = doc! { "$set": { "replays": 1_i64, "replayedAt": 1_758_865_782_000_i64 } };
     let letters = stack.store.collection("dead_letters");
-    letters.update_one(doc! { "_id": id }, replayed).await.expect("MongoDB answers");
+    letters.update_one(doc! { "_id": id }, replayed.clone()).await.expect("MongoDB answers");
+    // One whose first record is gone too.
+    let older = message(&alice, &bob, "in no topic");
+    dead_lettered_before(&stack, &older, 1_000_000).await;
+    letters.update_one(doc! { "_id": older.message_id.as_str() }, replayed).await.expect("MongoDB answers");
     let report = json(&stack, &["verify"], 1).await;
-    let found = &report["findings"][0];
-    let is_named = found["id"] == id && found["problem"].as_str().is_some_and(|text| text.contains("replayed"));
-    assert!(is_named && report["counts"]["missing"] == 1, "{report:#}");
+    assert_eq!(lost_replays(&report), [older.message_id.as_str(), id].into(), "{report:#}");
+    assert_eq!(report["counts"]["missing"], 2, "{report:#}");
+}
+
+/// The messages of which it is found that a replay was lost.
+fn lost_replays(report: &Value) -> BTreeSet<&str> {
+    let findings = report["findings"].as_array().expect("an array").iter();
+    let lost =
+        findings.filter(|found| found["problem"].as_str().is_some_and(|text| text.contains("neither stored nor")));
+    lost.filter_map(|found| found["id"].as_str()).collect()
+}
+
+async fn a_replay_of_another_content_that_kafka_lost_is_named() {
+    let stack = Plan::new("conflict-lost").start().await;
+    let (alice, bob) = names::pair();
+    let sound = message(&alice, &bob, "first");
+    let id = sound.message_id.as_str();
+    kafka::produce(&stack.kafka, &stack.topic, &record(&sound)).await;
+    stack.client.readable(&alice, &bob, 1).await;
+    let other = Message { content: "other".into(), ..sound.clone() };
+    kafka::produce(&stack.kafka, &stack.topic, &record(&other)).await;
+    let letters = listed(&stack, &["--reason", "conflict"], |letters| letters.len() == 1).await;
+    let letter = letters[0]["id"].as_str().expect("an id");
+    json(&stack, &["dead-letters", "replay", "--id", letter], 0).await;
+    let again = listed(&stack, &[], |letters| letters.len() == 1 && letters[0]["replays"] == 1).await;
+    json(&stack, &["verify", "--grace", "0s"], 0).await;
+    let replayed = doc! { "$set": { "replayedAt": 1_758_865_782_000_i64 } };
+    let letters = stack.store.collection("dead_letters");
+    let waiting = again[0]["id"].as_str().expect("an id");
+    letters.update_one(doc! { "_id": waiting }, replayed).await.expect("MongoDB answers");
+    let report = json(&stack, &["verify"], 1).await;
+    assert_eq!(lost_replays(&report), [id].into(), "{report:#}");
 }
 
 async fn letters_of_one_place_in_two_topics_of_one_name_are_kept_apart() {

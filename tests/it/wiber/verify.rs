@@ -20,6 +20,7 @@ pub(super) fn tests() -> Vec<Trial> {
         a_dead_letter_under_the_id_of_a_message_is_not_its_fate,
         what_was_published_long_after_it_was_accepted_is_looked_at,
         messages_against_the_order_of_their_outbox_are_found,
+        a_replay_is_not_placed_by_the_record_that_was_dead_lettered,
         holes_are_counted_however_many_there_are,
         one_outbox_under_two_urls_is_refused,
         verify_names_what_it_cannot_reach
@@ -258,6 +259,33 @@ async fn messages_against_the_order_of_their_outbox_are_found() {
     let found = findings(&report, &ids[2]);
     assert!(found.len() == 1 && found[0].0 == "misordered" && found[0].1.contains("at position 8"), "{report:#}");
     assert_eq!(counts(&report)[5..], [0, 0, 0, 1], "{report:#}");
+}
+
+/// A record that an older program took for poison, and that was replayed once a newer one reads it.
+async fn a_replay_is_not_placed_by_the_record_that_was_dead_lettered() {
+    let stack = Plan::new("verify-replayed").start().await;
+    let (alice, bob) = names::pair();
+    let contents = ["poison once", "second", "third"];
+    let all = contents.map(|content| sample::message(&alice, &bob, content));
+    for message in &all {
+        kafka::produce(&stack.kafka, &stack.topic, &sample::record(message)).await;
+    }
+    let mut replayed = sample::record(&all[0]);
+    replayed.headers.insert(header::REPLAYS.to_owned(), "1".to_owned());
+    let offset = kafka::produce(&stack.kafka, &stack.topic, &replayed).await;
+    stack.client.readable(&alice, &bob, 3).await;
+    json(&stack, &["verify"], 0).await;
+    // As it is where only the replay was stored.
+    let messages = stack.store.collection("messages");
+    for (index, seq, log_offset) in [(0, 4, Some(offset)), (1, 1, None), (2, 2, None), (0, 3, None)] {
+        let mut change = doc! { "seq": seq as i64 };
+        if let Some(offset) = log_offset {
+            change.insert("log.offset", offset);
+        }
+        let id = all[index].message_id.as_str();
+        messages.update_one(doc! { "_id": id }, doc! { "$set": change }).await.expect("MongoDB answers");
+    }
+    json(&stack, &["verify"], 0).await;
 }
 
 async fn holes_are_counted_however_many_there_are() {
