@@ -4,6 +4,9 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use wiber_tests::answer::Answer;
+use wiber_tests::client::Call;
 use wiber_tests::host::Host;
 use wiber_tests::stack::{Plan, Stack};
 use wiber_tests::{names, tests_on, wait};
@@ -12,7 +15,8 @@ pub(crate) fn tests(host: Host) -> Vec<Trial> {
     tests_on![
         host;
         bodies_that_do_not_end_keep_large_ones_out_and_small_ones_in,
-        bodies_that_hardly_begin_keep_nobody_out
+        bodies_that_hardly_begin_keep_nobody_out,
+        large_batches_at_once_do_not_wait_for_each_other
     ]
 }
 
@@ -61,7 +65,10 @@ async fn bodies_that_do_not_end_keep_large_ones_out_and_small_ones_in(host: Host
     let stack = Plan::new("large").host(host).start().await;
     let (alice, bob) = names::pair();
     let batch = || stack.client.call("POST", "/messages/batch").json(&batch_of(&alice, &bob)).go();
-    let held = futures::future::join_all((0..5).map(|_| endless(&stack, 8 * MIB - 100 * 1024))).await;
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        held.push(endless(&stack, 8 * MIB - 100 * 1024).await);
+    }
     let refused = batch().await;
     assert_eq!(refused.problem(503)["code"], "busy", "{refused}");
     assert!(refused.header("retry-after").is_some(), "{refused}");
@@ -80,4 +87,19 @@ async fn bodies_that_hardly_begin_keep_nobody_out(host: Host) {
     let (alice, bob) = names::pair();
     let _held = futures::future::join_all((0..20).map(|_| endless(&stack, 100 * 1024))).await;
     let _ = stack.client.call("POST", "/messages/batch").json(&batch_of(&alice, &bob)).go().await.expect(200);
+}
+
+/// More of them than there is memory for, which all grow alike.
+async fn large_batches_at_once_do_not_wait_for_each_other(host: Host) {
+    let stack = Plan::new("large-at-once").host(host).start().await;
+    let call = |_| {
+        let (alice, bob) = names::pair();
+        let message = json!({"fromUser": alice, "toUser": bob, "content": "é".repeat(3_900)});
+        stack.client.call("POST", "/messages/batch").json(&json!(vec![message; 1_000]))
+    };
+    let calls: Vec<_> = (0..8).map(call).collect();
+    let answers: JoinSet<Answer> = calls.into_iter().map(Call::go).collect();
+    for answer in answers.join_all().await {
+        let _ = answer.expect(200);
+    }
 }

@@ -1,7 +1,7 @@
 //! When an instance takes further requests: whenever it has done all that it can do for those that it has.
 //!
 //! wasmtime comes to what a guest has yielded only when nothing else is to be done (low-priority work in its
-//! `concurrent.rs`), and the SDK's tasks yield at every wait. In an unbroken stream of requests what is left to be done for
+//! `concurrent.rs`), and a task yields that is woken while it runs. In an unbroken stream of requests what is left to be done for
 //! those that are answered would wait for ever and pile up, until the instance has no handles left and traps.
 
 use std::future::{Future, poll_fn};

@@ -2,7 +2,7 @@
 //! for what no handler asks, and two more waits for the end of a body whose length is known.
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Request, Response};
 use spin_sdk::wasip3::wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamResult};
@@ -12,6 +12,8 @@ use wiber_handlers::{Answer, Body, BodyError, Head};
 use crate::companion::Companion;
 use crate::large::Share;
 
+/// Most bytes that are read of a body at first: what a request holds that sends nothing.
+const FIRST_BYTES_MAX: u64 = 16 * 1024;
 /// Most bytes that are read of a body at once.
 const PIECE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -73,6 +75,7 @@ pub struct Incoming {
     state: State,
     /// How many bytes are still to come, where that is known.
     rest: Option<u64>,
+    has_begun: bool,
     share: Share,
 }
 
@@ -90,9 +93,10 @@ enum State {
 
 impl Incoming {
     fn new(request: Request, headers: &HeaderMap) -> Self {
-        let length: Option<u64> =
-            headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-        Self { state: State::Untouched(request), rest: length, share: Share::default() }
+        // Beside an encoding a length says nothing (RFC 9112, section 6.3).
+        let length = headers.get(CONTENT_LENGTH).filter(|_| !headers.contains_key(TRANSFER_ENCODING));
+        let rest = length.and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+        Self { state: State::Untouched(request), rest, has_begun: false, share: Share::default() }
     }
 
     /// The next bytes; none where the body has ended.
@@ -109,9 +113,11 @@ impl Incoming {
                     self.state = State::Open { pieces, ended, _read: read };
                 }
                 State::Open { mut pieces, ended, _read } => {
-                    let wanted = self.rest.map_or(PIECE_BYTES_MAX, |rest| rest.min(PIECE_BYTES_MAX));
+                    let most = if self.has_begun { PIECE_BYTES_MAX } else { FIRST_BYTES_MAX };
+                    let wanted = self.rest.map_or(most, |rest| rest.min(most));
                     let (result, piece) = pieces.read(Vec::with_capacity(usize::try_from(wanted).unwrap_or(0))).await;
                     if !piece.is_empty() {
+                        self.has_begun = true;
                         self.rest = self.rest.map(|rest| rest.saturating_sub(piece.len() as u64));
                         self.state = State::Open { pieces, ended, _read };
                         return Ok(Some(piece));

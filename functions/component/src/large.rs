@@ -1,8 +1,8 @@
 //! Memory for large bodies: what the requests of an instance hold of them together is bounded, since a component that
 //! runs out of memory fails every request in it.
 //!
-//! A body counts what has come of it, and not what its sender announces: one that comes slowly keeps no others out. Only
-//! once it is whole does it need the memory that working on it takes.
+//! A body counts what has come of it, and not what its sender announces: one that has hardly begun keeps no others out.
+//! Only once it is whole does it need the memory that working on it takes.
 
 use std::cell::Cell;
 use std::thread::LocalKey;
@@ -10,16 +10,20 @@ use std::time::{Duration, Instant};
 
 /// Bodies up to this length are not counted, in bytes: that of a single message.
 const SMALL_BYTES: usize = 64 * 1024;
-/// What may have come of bodies that are not whole, in bytes. A buffer that grows takes up to twice as much.
-const COMING_MAX: usize = 40 * 1024 * 1024;
+/// What may have come of bodies that are not whole, in bytes; of the one whose turn it is, more. A buffer that grows takes
+/// up to twice as much.
+const COMING_MAX: usize = 32 * 1024 * 1024;
 /// How long all whole ones may be together, in bytes. A request needs about eight times its body while it is worked on.
 const WHOLE_MAX: usize = 40 * 1024 * 1024;
-/// How long a body waits for others. It looks, since requests of an instance cannot wake each other through a waker.
+/// How long a body waits for others in all. It looks, since requests of an instance cannot wake each other through a waker.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(5);
 
 thread_local! {
     static COMING: Cell<usize> = const { Cell::new(0) };
+    /// Whether a body has the turn: it may grow to its end, so that bodies which all wait for more do not wait for each
+    /// other.
+    static TURN: Cell<bool> = const { Cell::new(false) };
     static WHOLE: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -30,6 +34,8 @@ pub(crate) struct Share {
     bytes: usize,
     coming: usize,
     whole: usize,
+    has_turn: bool,
+    waited: Duration,
 }
 
 impl Share {
@@ -37,20 +43,52 @@ impl Share {
     pub(crate) async fn grow(&mut self, bytes: usize) -> bool {
         self.bytes += bytes;
         let more = self.counted() - self.coming;
-        let has_room = take(&COMING, more, COMING_MAX).await;
-        self.coming += if has_room { more } else { 0 };
-        has_room
+        let began = Instant::now();
+        while more > 0 && COMING.get() + more > COMING_MAX && !self.take_turn() {
+            if !self.wait(began).await {
+                return false;
+            }
+        }
+        self.waited += began.elapsed();
+        COMING.set(COMING.get() + more);
+        self.coming += more;
+        true
     }
 
     /// It has come to its end; `false` if there is no room to work on it in time.
     pub(crate) async fn complete(&mut self) -> bool {
         let more = self.counted() - self.whole;
-        let has_room = take(&WHOLE, more, WHOLE_MAX).await;
-        if has_room {
-            self.whole += more;
-            give_back(&COMING, std::mem::take(&mut self.coming));
+        let began = Instant::now();
+        while more > 0 && WHOLE.get() + more > WHOLE_MAX {
+            if !self.wait(began).await {
+                return false;
+            }
         }
-        has_room
+        WHOLE.set(WHOLE.get() + more);
+        self.whole += more;
+        self.has_come();
+        true
+    }
+
+    fn take_turn(&mut self) -> bool {
+        self.has_turn = self.has_turn || !TURN.replace(true);
+        self.has_turn
+    }
+
+    /// Waits a little; `false` if it has waited long enough.
+    async fn wait(&self, began: Instant) -> bool {
+        let is_early = self.waited + began.elapsed() <= WAIT_MAX;
+        if is_early {
+            spin_sdk::time::sleep(POLL).await;
+        }
+        is_early
+    }
+
+    fn has_come(&mut self) {
+        give_back(&COMING, std::mem::take(&mut self.coming));
+        if std::mem::take(&mut self.has_turn) {
+            TURN.set(false);
+        }
     }
 
     fn counted(&self) -> usize {
@@ -60,24 +98,9 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        give_back(&COMING, self.coming);
+        self.has_come();
         give_back(&WHOLE, self.whole);
     }
-}
-
-async fn take(held: &'static LocalKey<Cell<usize>>, bytes: usize, bytes_max: usize) -> bool {
-    if bytes == 0 {
-        return true;
-    }
-    let began = Instant::now();
-    while held.get() + bytes > bytes_max {
-        if began.elapsed() > WAIT_MAX {
-            return false;
-        }
-        spin_sdk::time::sleep(POLL).await;
-    }
-    held.set(held.get() + bytes);
-    true
 }
 
 fn give_back(held: &'static LocalKey<Cell<usize>>, bytes: usize) {
