@@ -7,7 +7,9 @@
 //! A component's tasks cannot wake each other through a Rust waker, so a waiter waits on a [`Bell`].
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 
 use crate::{Batch, Bounds, Connection, Database, Error};
 
@@ -88,6 +90,10 @@ impl<B: Bell + 'static> Committer<B> {
             self.go_on(Rc::clone(source), bounds);
         }
         let taken = outcome.borrow_mut().take();
+        if !matches!(taken, Some(Ok(true))) {
+            // What was spawned begins when this task is polled next, and this request may yet have to wait for long.
+            again().await;
+        }
         taken.unwrap_or_else(|| {
             Err(Error::Unknown("the commit that this message waited for ended without a result".into()))
         })
@@ -130,6 +136,19 @@ impl<B: Bell + 'static> Committer<B> {
             B::spawn(B::ring_all(ringers));
         }
     }
+}
+
+/// Has the task polled once more at once.
+async fn again() {
+    let mut was_polled = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut was_polled, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 async fn accept<S: Source>(source: &S, batches: &[Batch], bounds: Bounds) -> Result<Vec<bool>, Error> {
