@@ -67,12 +67,12 @@ impl Letters {
         self.at(at, Some(odd.appended_ms)).or_else(by_id)
     }
 
-    /// What a record that gave a stored message another content was dead-lettered as: the letter that waits, of all that it
-    /// was at its places, since each replay in vain makes another.
+    /// What a record that gave a stored message another content was dead-lettered as: the letter that waits, or else
+    /// the last, of all that it was at its places, since each replay in vain makes another.
     fn of_conflict(&self, places: &[String]) -> Option<&Letter> {
         let here = places.iter().filter_map(|at| self.at(at, None));
         let conflicts = here.filter(|letter| letter.reason == Poison::Conflict.code());
-        conflicts.max_by_key(|letter| letter.replayed_at.is_none())
+        conflicts.max_by_key(|letter| (letter.replayed_at.is_none(), letter.replays))
     }
 
     /// What a record that holds a whole message was dead-lettered as. A letter under the message's id proves nothing by

@@ -204,7 +204,7 @@ async fn a_replay_of_another_content_that_kafka_lost_is_named() {
     json(&stack, &["dead-letters", "replay", "--id", letter], 0).await;
     let again = listed(&stack, &[], |letters| letters.len() == 1 && letters[0]["replays"] == 1).await;
     json(&stack, &["verify", "--grace", "0s"], 0).await;
-    let replayed = doc! { "$set": { "replayedAt": 1_758_865_782_000_i64 } };
+    let replayed = doc! { "$set": { "replays": 2_i64, "replayedAt": 1_758_865_782_000_i64 } };
     let letters = stack.store.collection("dead_letters");
     let waiting = again[0]["id"].as_str().expect("an id");
     letters.update_one(doc! { "_id": waiting }, replayed).await.expect("MongoDB answers");
