@@ -11,12 +11,11 @@ use super::chores::Chore;
 use super::course::{After, Course};
 use super::run::{self, Run};
 use super::send_again::SendAgain;
-use super::session::Reach;
+use super::session::{End, Reach};
 use super::source::Source;
-use super::tenure::Held;
-use super::{Error, Limits};
+use super::tenure::{Held, Tenure};
+use super::{Error, Limits, lease, source};
 use crate::backoff::Backoff;
-use crate::clock;
 use crate::kafka::{self, Inspector};
 use crate::report::Chain;
 use crate::status::Board;
@@ -56,15 +55,15 @@ impl Drain {
         let mut backoff = Backoff::for_servers();
         let mut course = Course::default();
         let mut topics_verified = false;
-        while let Some((outbox_id, tenure)) = self.lease(shutdown).await {
-            self.compare(&outbox_id, shutdown).await;
+        while let Some(tenure) = self.lease(shutdown).await {
+            self.compare(&tenure.outbox_id, shutdown).await;
             if !topics_verified {
                 topics_verified = kafka::ensure_ready(&self.inspector, &self.board, &self.metrics, shutdown).await?;
                 // Waiting for Kafka may have taken longer than the lease.
                 continue;
             }
             let gaps = course.waiting(self.source.url(), &self.gaps.borrow_and_update());
-            let resends = match shutdown.run_until_cancelled(self.starts(&outbox_id, gaps)).await {
+            let resends = match shutdown.run_until_cancelled(self.starts(&tenure.outbox_id, gaps)).await {
                 None => break,
                 Some(Ok((topic, resends))) => {
                     // Brokers without ids tell nothing.
@@ -83,7 +82,7 @@ impl Drain {
             };
             let which = course.which(!resends.is_empty());
             self.send_again.set_under_way(which == Which::Unsettled);
-            let outcome = match Run::new(&mut self, outbox_id, which, &course) {
+            let outcome = match Run::new(&mut self, tenure.clone(), which, &course) {
                 Ok(run) => run.run(shutdown).await,
                 Err(error) if error.is_permanent() => return Err(error.into()),
                 Err(error) => {
@@ -95,7 +94,10 @@ impl Drain {
             if outcome.progressed {
                 backoff.reset();
             }
-            let end = self.held.borrow().ending(outcome.end, tenure, clock::uptime());
+            let end = match outcome.end {
+                None => self.confirm(&tenure, shutdown).await,
+                ended => ended,
+            };
             match course.ended(end, outcome.send_again) {
                 After::Record => {
                     self.send_again.set_under_way(false);
@@ -116,14 +118,29 @@ impl Drain {
         Ok(())
     }
 
-    /// Waits for the lease, of an outbox file and for a tenure; `None` if shutdown came first.
-    async fn lease(&mut self, shutdown: &CancellationToken) -> Option<(String, u64)> {
-        let held = shutdown.run_until_cancelled(self.held.wait_for(|held| held.outbox_id.is_some())).await;
+    /// Waits for the lease; `None` if shutdown came first.
+    async fn lease(&mut self, shutdown: &CancellationToken) -> Option<Tenure> {
+        let held = shutdown.run_until_cancelled(self.held.wait_for(|held| held.tenure.is_some())).await;
         if shutdown.is_cancelled() {
             return None;
         }
-        let held = held?.ok()?;
-        Some((held.outbox_id.clone()?, held.tenure))
+        held?.ok()?.tenure.clone()
+    }
+
+    /// Why a session that sent everything again ended too early all the same, if it did.
+    async fn confirm(&self, tenure: &Tenure, shutdown: &CancellationToken) -> Option<End> {
+        let mut backoff = source::backoff();
+        loop {
+            match shutdown.run_until_cancelled(lease::ask(&self.source, tenure)).await {
+                None => return Some(End::Shutdown),
+                Some(Some(true)) => return None,
+                Some(Some(false)) => return Some(End::LeaseLost),
+                Some(None) => {
+                    self.metrics.count_retry(Operation::Outbox);
+                    backoff.wait(shutdown).await;
+                }
+            }
+        }
     }
 
     /// Has MongoDB told once of each change of id: it need not answer for what was told before.

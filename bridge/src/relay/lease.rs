@@ -1,15 +1,15 @@
 //! Holds the lease of one outbox.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use wiber_model::outbox::LeaseAnswer;
 
 use super::source::{self, Error, Source};
-use super::tenure::{Answer, Held, NextCall, TTL};
-use crate::clock;
+use super::tenure::{Answer, Held, NextCall, Tenure};
 use crate::report::Chain;
 use crate::status::Board;
 use crate::telemetry::{Metrics, Operation};
@@ -41,7 +41,7 @@ impl Keeper {
     /// Keeps the lease until `stop`, then gives it up.
     pub(super) async fn run(self, stop: CancellationToken) {
         stop.run_until_cancelled(self.keep()).await;
-        if self.held.send_replace(Held::default()).outbox_id.is_none() {
+        if self.held.send_replace(Held::default()).tenure.is_none() {
             return;
         }
         let outbox = self.source.url();
@@ -70,12 +70,15 @@ impl Keeper {
     }
 
     async fn call(&self, note: &str) -> NextCall {
-        let called = clock::uptime();
-        let answer = match self.source.lease(TTL).await {
+        let called = Instant::now();
+        let ttl = self.held.borrow().ttl();
+        let called_for = self.source.lease(ttl).await;
+        let took = called.elapsed();
+        let answer = match called_for {
             Ok(answer) => {
                 self.board.clear_note(note);
                 self.clear_refusal();
-                Answer::Granted(answer.outbox_id)
+                Answer::Granted(tenure(answer))
             }
             Err(error) => {
                 note_error(&self.source, &self.board, note, &error);
@@ -91,7 +94,7 @@ impl Keeper {
             }
         };
         let mut held = self.held.borrow().clone();
-        let next = held.answered(answer, called, clock::uptime());
+        let next = held.answered(answer, took);
         show(&self.source, &self.held, held);
         next
     }
@@ -103,9 +106,9 @@ impl Keeper {
         if *status != StatusCode::SERVICE_UNAVAILABLE {
             return;
         }
-        let held = self.held.borrow().outbox_id.clone();
+        let held = self.held.borrow().tenure.clone();
         let outbox_id = match held {
-            Some(outbox_id) => Some(outbox_id),
+            Some(tenure) => Some(tenure.outbox_id),
             // Reading may work where writing does not.
             None => tokio::time::timeout(ASK_LIMIT, self.source.statistics())
                 .await
@@ -130,15 +133,29 @@ impl Keeper {
     }
 }
 
+fn tenure(answer: LeaseAnswer) -> Tenure {
+    Tenure { outbox_id: answer.outbox_id, number: answer.tenure }
+}
+
+/// What a call for the lease says of a tenure: whether it goes on, `None` if nobody knows.
+pub(super) async fn ask(source: &Source, begun: &Tenure) -> Option<bool> {
+    let answer = match source.lease(Held::default().ttl()).await {
+        Ok(answer) => Answer::Granted(tenure(answer)),
+        Err(Error::LeaseHeld { .. }) => Answer::HeldByAnother,
+        Err(_) => Answer::Silence,
+    };
+    begun.goes_on(&answer)
+}
+
 fn show(source: &Source, shown: &watch::Sender<Held>, held: Held) {
     shown.send_if_modified(|now| {
-        let changed = now.outbox_id != held.outbox_id;
+        let changed = now.tenure != held.tenure;
         if changed {
-            let outbox_id = held.outbox_id.as_deref();
+            let outbox_id = held.tenure.as_ref().map(|tenure| tenure.outbox_id.as_str());
+            let tenure = held.tenure.as_ref().and_then(|tenure| tenure.number);
             let what = if outbox_id.is_some() { "lease taken" } else { "lease lost" };
-            tracing::info!(outbox = source.url(), outbox_id, "{what}");
+            tracing::info!(outbox = source.url(), outbox_id, tenure, "{what}");
         }
-        // A new tenure alone wakes nobody: it is asked for where it counts.
         *now = held;
         changed
     });

@@ -3,12 +3,14 @@
 //! Entry point: [`run`]. The rule of what is sent, marked and sent again is in [`session`], which is pure. This module
 //! knows the outbox by its HTTP protocol and MongoDB by what the store answers; it decides nothing about messages.
 
+mod addresses;
 mod chores;
 mod course;
 mod drain;
 mod ending;
 mod forgotten;
 mod gaps;
+mod gather;
 mod headroom;
 mod identity;
 mod lease;
@@ -113,11 +115,12 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Error>
             Ok(())
         }
     });
+    let addresses = addresses::Addresses::new(parts.board.clone());
     for url in &parts.outbox_urls {
         // One for each URL: two that lead to one outbox must not both hold its lease.
         let holder = lease::holder_name(parts.instance_id.as_deref());
         let source = source::Source::new(http.clone(), url, parts.outbox_token.clone(), holder);
-        tasks.spawn(outbox::run(parts.clone(), source, gaps_seen.clone(), stop.clone()));
+        tasks.spawn(outbox::run(parts.clone(), source, addresses.clone(), gaps_seen.clone(), stop.clone()));
     }
     let mut outcome = Ok(());
     while let Some(ended) = tasks.join_next().await {

@@ -6,6 +6,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::addresses::Addresses;
 use super::drain::Drain;
 use super::identity::Identity;
 use super::lease::Keeper;
@@ -20,6 +21,7 @@ use crate::store::Gap;
 pub(super) async fn run(
     parts: Parts,
     source: Source,
+    addresses: Addresses,
     gaps: watch::Receiver<Vec<Gap>>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
@@ -41,7 +43,7 @@ pub(super) async fn run(
         metrics: metrics.clone(),
     };
     beside.spawn(keeper.run(drained.clone()));
-    beside.spawn(statistics::run(source.clone(), metrics.clone(), drained.clone()));
+    beside.spawn(statistics::run(source.clone(), metrics.clone(), addresses, drained.clone()));
     let settle = Settle {
         source: source.clone(),
         store,

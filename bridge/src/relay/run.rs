@@ -12,10 +12,12 @@ use wiber_model::outbox::{Changed, PublishedRow, ROWS_MAX, ReadAnswer, Which};
 
 use super::course::Course;
 use super::drain::Drain;
+use super::gather::wait_after;
 use super::producer::{HandOver, Producer, QUEUE_FULL_WAIT, Report};
 use super::record::{self, Outgoing};
 use super::session::{End, Reach, Read, Session, Unsent};
 use super::source;
+use super::tenure::Tenure;
 use crate::backoff::Backoff;
 use crate::kafka::{self, Outage};
 use crate::report::Chain;
@@ -54,7 +56,7 @@ pub(super) struct Run<'a> {
     /// Gone once it is closed.
     pub(super) producer: Option<Producer>,
     pub(super) reports: UnboundedReceiver<Report>,
-    pub(super) outbox_id: String,
+    pub(super) tenure: Tenure,
     /// Its number, if it sends all unsettled rows again; known with the first rows.
     number: Option<i64>,
     course: &'a Course,
@@ -62,6 +64,9 @@ pub(super) struct Run<'a> {
     /// Whether a report came since the last look at the producer.
     heard: bool,
     silence: Outage,
+    /// How long the next read waits for more rows, and until when the next mark does.
+    read_wait: Duration,
+    mark_due: tokio::time::Instant,
     read_backoff: Backoff,
     mark_backoff: Backoff,
     outcome: Outcome,
@@ -71,26 +76,28 @@ type Reading = Option<BoxFuture<'static, Result<ReadAnswer, source::Error>>>;
 type Marking = Option<BoxFuture<'static, (Vec<PublishedRow>, Result<Changed, source::Error>)>>;
 
 impl<'a> Run<'a> {
-    /// A session of the outbox with this id.
+    /// A session of the outbox whose lease is held.
     pub(super) fn new(
         drain: &'a mut Drain,
-        outbox_id: String,
+        tenure: Tenure,
         which: Which,
         course: &'a Course,
     ) -> Result<Self, kafka::Error> {
         let (producer, reports) = Producer::new(drain.inspector.settings())?;
-        tracing::info!(outbox = drain.source.url(), outbox_id, ?which, "session begins");
+        tracing::info!(outbox = drain.source.url(), outbox_id = tenure.outbox_id, ?which, "session begins");
         Ok(Self {
             drain,
             session: Session::new(which),
             producer: Some(producer),
             reports,
-            outbox_id,
+            tenure,
             number: None,
             course,
             queue_is_full: false,
             heard: false,
             silence: Outage::default(),
+            read_wait: Duration::ZERO,
+            mark_due: tokio::time::Instant::now(),
             read_backoff: source::backoff(),
             mark_backoff: source::backoff(),
             outcome: Outcome { end: None, send_again: false, progressed: false, number: None, reach: Reach::default() },
@@ -113,9 +120,10 @@ impl<'a> Run<'a> {
                 return;
             }
             if reading.is_none() {
-                reading = self.session.want_read(ROWS_MAX).map(|read| self.read(read, Duration::ZERO));
+                reading = self.session.want_read(ROWS_MAX).map(|read| self.read(read, self.read_wait));
             }
-            if marking.is_none() && self.session.unmarked() > 0 {
+            let unmarked = if marking.is_none() { self.session.unmarked() } else { 0 };
+            if unmarked >= ROWS_MAX as usize || unmarked > 0 && tokio::time::Instant::now() >= self.mark_due {
                 marking = Some(self.mark(Duration::ZERO));
             }
             let resends = self.session.resends();
@@ -133,6 +141,7 @@ impl<'a> Run<'a> {
                     self.session.end(End::Resend);
                 }
                 () = tokio::time::sleep(QUEUE_FULL_WAIT), if self.queue_is_full => {}
+                () = tokio::time::sleep_until(self.mark_due), if marking.is_none() && unmarked > 0 => {}
             }
         }
     }
@@ -142,7 +151,7 @@ impl<'a> Run<'a> {
         self.queue_is_full = false;
         let Some(producer) = &self.producer else { return };
         while let Some(row) = self.session.next_unsent() {
-            match producer.hand_over(&self.outbox_id, self.number, row) {
+            match producer.hand_over(&self.tenure.outbox_id, self.number, row) {
                 HandOver::Taken => self.session.handed_over(),
                 HandOver::QueueFull => {
                     self.queue_is_full = true;
@@ -188,10 +197,9 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn look_at_lease(&mut self) {
-        match &self.drain.held.borrow_and_update().outbox_id {
-            Some(id) if *id == self.outbox_id => {}
-            Some(_) => self.session.end(End::Replaced),
-            None => self.session.end(End::LeaseLost),
+        let ending = self.drain.held.borrow_and_update().ending(&self.tenure, self.session.resends());
+        if let Some(end) = ending {
+            self.session.end(end);
         }
     }
 
@@ -252,7 +260,7 @@ impl<'a> Run<'a> {
     /// Takes the answer to a read; returns the next try after an error.
     fn received(&mut self, answer: Result<ReadAnswer, source::Error>) -> Reading {
         match answer {
-            Ok(answer) if answer.outbox_id != self.outbox_id => self.session.end(End::Replaced),
+            Ok(answer) if answer.outbox_id != self.tenure.outbox_id => self.session.end(End::Replaced),
             Ok(answer) => {
                 self.read_backoff.reset();
                 self.take_rows(answer);
@@ -272,6 +280,7 @@ impl<'a> Run<'a> {
     }
 
     fn take_rows(&mut self, answer: ReadAnswer) {
+        self.read_wait = wait_after(answer.rows.len());
         if !answer.rows.is_empty() {
             self.drain.metrics.observe_batch(Stage::Read, answer.rows.len());
         }
@@ -296,9 +305,10 @@ impl<'a> Run<'a> {
     /// Takes the answer to a mark; returns the next try after an error.
     fn marked(&mut self, rows: Vec<PublishedRow>, answer: Result<Changed, source::Error>) -> Marking {
         match answer {
-            Ok(changed) if changed.outbox_id != self.outbox_id => self.session.end(End::Replaced),
+            Ok(changed) if changed.outbox_id != self.tenure.outbox_id => self.session.end(End::Replaced),
             Ok(_) => {
                 self.mark_backoff.reset();
+                self.mark_due = tokio::time::Instant::now() + wait_after(rows.len());
                 self.drain.metrics.observe_batch(Stage::Mark, rows.len());
                 self.session.marked(&rows);
                 self.drain.published.notify_one();

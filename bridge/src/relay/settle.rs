@@ -64,7 +64,7 @@ impl Settle {
         let mut failing = false;
         loop {
             // The sender lives as long as the lease's keeper, which outlives this task.
-            if self.held.wait_for(|held| held.outbox_id.is_some()).await.is_err() {
+            if self.held.wait_for(|held| held.tenure.is_some()).await.is_err() {
                 return;
             }
             match self.round(&mut forgotten).await {

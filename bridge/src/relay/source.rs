@@ -38,7 +38,7 @@ pub(super) fn http_client() -> Result<reqwest::Client, reqwest::Error> {
 
 /// The waits between calls to an outbox that does not serve: short, since all it takes is a connection.
 pub(super) fn backoff() -> Backoff {
-    Backoff::new(Duration::from_millis(50), Duration::from_millis(500))
+    Backoff::new(Duration::from_millis(50), Duration::from_millis(250))
 }
 
 /// Why a call brought no answer.
@@ -91,7 +91,7 @@ impl Source {
     /// Takes or renews the lease.
     pub(super) async fn lease(&self, ttl: Duration) -> Result<LeaseAnswer, Error> {
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        self.post(LEASE, &LeaseRequest { holder: self.holder.clone(), ttl_ms }, CALL_TIMEOUT.min(ttl)).await
+        self.post(LEASE, &LeaseRequest { holder: self.holder.clone(), ttl_ms }, CALL_TIMEOUT).await
     }
 
     /// Gives the lease up.

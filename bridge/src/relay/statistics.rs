@@ -1,10 +1,11 @@
-//! Shows an outbox's depth as metrics.
+//! Shows an outbox's depth as metrics, and whether two URLs lead to it.
 
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use wiber_model::outbox::Statistics;
 
+use super::addresses::Addresses;
 use super::headroom::Headroom;
 use super::source::Source;
 use crate::backoff::pause;
@@ -15,7 +16,7 @@ use crate::telemetry::Metrics;
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Reads until shutdown.
-pub(super) async fn run(source: Source, metrics: Metrics, shutdown: CancellationToken) {
+pub(super) async fn run(source: Source, metrics: Metrics, addresses: Addresses, shutdown: CancellationToken) {
     let mut headroom = Headroom::default();
     let mut last = Instant::now();
     loop {
@@ -28,6 +29,7 @@ pub(super) async fn run(source: Source, metrics: Metrics, shutdown: Cancellation
             Ok(statistics) => {
                 let elapsed = last.elapsed().as_secs_f64();
                 last = Instant::now();
+                addresses.met(source.url(), &statistics.outbox_id);
                 show(&metrics, source.url(), &statistics, headroom.seconds(&statistics, elapsed));
             }
             Err(error) => tracing::debug!(outbox = source.url(), error = %Chain(&error), "no statistics"),

@@ -1,33 +1,46 @@
 //! What the answers to calls for the lease mean for this relay. Pure.
 //!
-//! The lease decides who reads and saves duplicates; correctness rests on it in one thing only: see [`Held::ending`]. So silence changes nothing: an outbox
-//! that does not answer lets no other relay read either. Only the word that another holds it ends a session.
+//! The lease decides who reads and saves duplicates; correctness rests on it in one thing only: see
+//! [`Tenure::goes_on`]. So silence changes nothing: a relay that hears nothing goes on, though another may have taken over
+//! meanwhile. Only the word that another holds the lease ends a session.
 
 use std::time::Duration;
 
 use super::session::End;
 
-/// How long the outbox keeps the lease for a relay that says nothing more.
-pub(super) const TTL: Duration = Duration::from_secs(5);
-/// A third of it, so that two renewals may fail.
-pub(super) const RENEWAL: Duration = Duration::from_millis(1_666);
+/// How long the outbox keeps the lease for a relay that says nothing more: how long its rows wait for another relay when
+/// it was killed.
+const TTL_MIN: Duration = Duration::from_secs(2);
+/// The same where calls take long, as on a slow disk: there a short lease would have run out before it is of use.
+const TTL_MAX: Duration = Duration::from_secs(5);
+/// Calls that a lease lasts at least, so far as the longest one allows.
+const CALLS_A_LEASE: u32 = 4;
+/// Renewals within one lease.
+const RENEWALS_A_LEASE: u32 = 3;
 
-/// Whether the lease is held, and of which outbox file. Times are those of a clock that only goes on.
+/// A time through which nobody else held the lease of an outbox file, by the outbox's own count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tenure {
+    /// The outbox's id.
+    pub(super) outbox_id: String,
+    /// Its number; none from an outbox of an older version, which does not count.
+    pub(super) number: Option<i64>,
+}
+
+/// Whether the lease is held, and how long calls for it take.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Held {
-    /// The outbox's id while the lease is held.
-    pub(super) outbox_id: Option<String>,
-    /// Counts the times that nobody else can have held it in between.
-    pub(super) tenure: u64,
-    /// No other can have held it before this time.
-    until: Duration,
+    /// Since when, while it is held.
+    pub(super) tenure: Option<Tenure>,
+    /// How long the last call took.
+    took: Duration,
 }
 
 /// What a call for the lease came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It is held, of the outbox with this id.
-    Granted(String),
+    /// It is held.
+    Granted(Tenure),
     /// Another holds it.
     HeldByAnother,
     /// Nobody knows.
@@ -44,36 +57,52 @@ pub(super) enum NextCall {
 }
 
 impl Held {
-    /// Takes the answer to a call that was made at `called`.
-    pub(super) fn answered(&mut self, answer: Answer, called: Duration, now: Duration) -> NextCall {
+    /// How long a lease the next call asks for.
+    pub(super) fn ttl(&self) -> Duration {
+        self.took.saturating_mul(CALLS_A_LEASE).clamp(TTL_MIN, TTL_MAX)
+    }
+
+    /// Takes the answer to a call for [`ttl`](Self::ttl) that took so long.
+    pub(super) fn answered(&mut self, answer: Answer, took: Duration) -> NextCall {
+        let ttl = self.ttl();
+        self.took = took;
         match answer {
-            Answer::Granted(outbox_id) => {
-                // The answer comes from between the two.
-                if now > self.until || self.outbox_id.as_ref() != Some(&outbox_id) {
-                    self.tenure += 1;
-                }
-                self.until = called + TTL;
-                self.outbox_id = Some(outbox_id);
-                NextCall::Renew(RENEWAL)
+            Answer::Granted(tenure) => {
+                self.tenure = Some(tenure);
+                NextCall::Renew(ttl / RENEWALS_A_LEASE)
             }
             Answer::HeldByAnother => {
-                self.outbox_id = None;
+                self.tenure = None;
                 NextCall::Retry
             }
             Answer::Silence => NextCall::Retry,
         }
     }
 
-    /// How a session ended that began in `tenure`. One that sent everything again has done so only if no other relay can
-    /// have sent meanwhile: without knowing of the gap, that one may have begun with newer rows, which then stand before
-    /// the ones that this session sent.
-    pub(super) fn ending(&self, end: Option<End>, tenure: u64, now: Duration) -> Option<End> {
-        end.or((!self.is_still(tenure, now)).then_some(End::LeaseLost))
+    /// Why a session that began in a tenure cannot go on, if it cannot. One that sends everything again ends with its
+    /// tenure, since it would not count any more; for any other that another relay was there meanwhile means duplicates
+    /// at worst.
+    pub(super) fn ending(&self, begun: &Tenure, resends: bool) -> Option<End> {
+        match &self.tenure {
+            None => Some(End::LeaseLost),
+            Some(now) if now.outbox_id != begun.outbox_id => Some(End::Replaced),
+            Some(now) => (now != begun && resends).then_some(End::LeaseLost),
+        }
     }
+}
 
-    /// Whether no other relay can have held the lease since `tenure` began.
-    fn is_still(&self, tenure: u64, now: Duration) -> bool {
-        self.outbox_id.is_some() && self.tenure == tenure && now <= self.until
+impl Tenure {
+    /// Whether it goes on, by the answer to a call for the lease; `None`: nobody knows.
+    ///
+    /// A relay that has sent everything again asks before it records that for a gap. Another relay, without knowing of
+    /// the gap, may have begun with newer rows meanwhile, which then stand before the ones that were sent again. The
+    /// outbox counts the holders, so no clock is asked, and a call that is carried out late counts too.
+    pub(super) fn goes_on(&self, answer: &Answer) -> Option<bool> {
+        match answer {
+            Answer::Granted(tenure) => Some(tenure == self),
+            Answer::HeldByAnother => Some(false),
+            Answer::Silence => None,
+        }
     }
 }
 
@@ -81,44 +110,55 @@ impl Held {
 mod tests {
     use super::*;
 
-    fn granted() -> Answer {
-        Answer::Granted("a".into())
-    }
+    const SOON: Duration = Duration::from_millis(1);
 
-    fn at(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
+    fn tenure(number: i64) -> Tenure {
+        Tenure { outbox_id: "a".into(), number: Some(number) }
     }
 
     #[test]
     fn only_another_holder_takes_the_lease_away() {
         let mut held = Held::default();
-        assert_eq!(held.answered(Answer::Silence, at(1), at(1)), NextCall::Retry);
-        assert_eq!(held.outbox_id, None);
-        assert_eq!(held.answered(granted(), at(2), at(2)), NextCall::Renew(RENEWAL));
-        assert_eq!(held.answered(Answer::Silence, at(3), at(3)), NextCall::Retry);
-        assert_eq!(held.outbox_id.as_deref(), Some("a"));
-        assert_eq!(held.answered(Answer::HeldByAnother, at(4), at(4)), NextCall::Retry);
-        assert_eq!(held.outbox_id, None);
+        assert_eq!(held.answered(Answer::Silence, SOON), NextCall::Retry);
+        assert_eq!(held.tenure, None);
+        assert_eq!(held.answered(Answer::Granted(tenure(1)), SOON), NextCall::Renew(TTL_MIN / 3));
+        assert_eq!(held.answered(Answer::Silence, SOON), NextCall::Retry);
+        assert_eq!(held.tenure, Some(tenure(1)));
+        assert_eq!(held.answered(Answer::HeldByAnother, SOON), NextCall::Retry);
+        assert_eq!(held.tenure, None);
     }
 
     #[test]
-    fn a_tenure_ends_where_another_may_have_held_the_lease() {
+    fn a_lease_lasts_longer_where_calls_take_long() {
         let mut held = Held::default();
-        held.answered(granted(), at(10), at(11));
-        let first = held.tenure;
-        held.answered(granted(), at(12), at(14));
-        // Five seconds after it was called, not after it was answered.
-        assert!(held.is_still(first, at(17)) && !held.is_still(first, at(18)));
-        held.answered(granted(), at(15), at(18));
-        assert!(!held.is_still(first, at(18)), "the answer may be from after the lease ran out");
-        let second = held.tenure;
-        assert!(held.is_still(second, at(18)));
-        held.answered(Answer::HeldByAnother, at(19), at(19));
-        assert!(!held.is_still(second, at(19)));
-        held.answered(granted(), at(20), at(20));
-        assert!(!held.is_still(second, at(20)));
-        assert_eq!(held.ending(None, second, at(20)), Some(End::LeaseLost));
-        assert_eq!(held.ending(None, held.tenure, at(20)), None);
-        assert_eq!(held.ending(Some(End::Failed), second, at(20)), Some(End::Failed));
+        assert_eq!(held.ttl(), TTL_MIN);
+        held.answered(Answer::Granted(tenure(1)), Duration::from_millis(800));
+        assert_eq!(held.ttl(), Duration::from_millis(3_200));
+        held.answered(Answer::Silence, Duration::from_secs(5));
+        assert_eq!(held.ttl(), TTL_MAX);
+        held.answered(Answer::Granted(tenure(1)), SOON);
+        assert_eq!(held.ttl(), TTL_MIN);
+    }
+
+    #[test]
+    fn what_is_sent_again_ends_with_its_tenure() {
+        let held = |tenure| Held { tenure, took: SOON };
+        assert_eq!(held(Some(tenure(1))).ending(&tenure(1), true), None);
+        assert_eq!(held(Some(tenure(3))).ending(&tenure(1), true), Some(End::LeaseLost));
+        assert_eq!(held(Some(tenure(3))).ending(&tenure(1), false), None);
+        assert_eq!(held(None).ending(&tenure(1), false), Some(End::LeaseLost));
+        let replaced = Tenure { outbox_id: "b".into(), number: Some(1) };
+        assert_eq!(held(Some(replaced)).ending(&tenure(1), false), Some(End::Replaced));
+    }
+
+    #[test]
+    fn a_tenure_ends_where_another_held_the_lease() {
+        let begun = tenure(3);
+        assert_eq!(begun.goes_on(&Answer::Granted(tenure(3))), Some(true));
+        assert_eq!(begun.goes_on(&Answer::Granted(tenure(5))), Some(false));
+        assert_eq!(begun.goes_on(&Answer::HeldByAnother), Some(false));
+        assert_eq!(begun.goes_on(&Answer::Silence), None);
+        let replaced = Tenure { outbox_id: "b".into(), number: Some(3) };
+        assert_eq!(begun.goes_on(&Answer::Granted(replaced)), Some(false));
     }
 }

@@ -25,6 +25,7 @@ pub(crate) struct Outbox {
     last_position: i64,
     runs: i64,
     lease: Option<Lease>,
+    tenure: i64,
     /// How far its wall clock is ahead.
     pub(crate) skew: i64,
     /// Grows with each row that may be read anew.
@@ -40,6 +41,7 @@ impl Outbox {
             last_position: 0,
             runs: 0,
             lease: None,
+            tenure: 0,
             skew: 1_000_000_000,
             version: 0,
         }
@@ -56,14 +58,15 @@ impl Outbox {
         self.last_position
     }
 
-    /// `None`: another holds it.
-    pub(crate) fn take_lease(&mut self, holder: &str, now: Ms, ttl_ms: u64) -> Option<String> {
+    /// The tenure; `None`: another holds it.
+    pub(crate) fn take_lease(&mut self, holder: &str, now: Ms, ttl_ms: u64) -> Option<i64> {
         let now = self.clock(now);
         if !Lease::may_take(self.lease.as_ref(), holder, now) {
             return None;
         }
+        self.tenure += i64::from(Lease::begins_tenure(self.lease.as_ref(), holder));
         self.lease = Some(Lease::granted(holder, now, ttl_ms));
-        Some(self.id.clone())
+        Some(self.tenure)
     }
 
     pub(crate) fn release(&mut self, holder: &str) {

@@ -28,6 +28,12 @@ impl Lease {
         held.is_some_and(|held| held.holder == asker && held.expires_at_ms > now_ms)
     }
 
+    /// Whether what is granted to `asker` begins a tenure, as it does for everyone but the one who holds it by name.
+    #[must_use]
+    pub fn begins_tenure(held: Option<&Self>, asker: &str) -> bool {
+        held.is_none_or(|held| held.holder != asker)
+    }
+
     /// What is held after it was granted for `ttl_ms`.
     #[must_use]
     pub fn granted(asker: &str, now_ms: i64, ttl_ms: u64) -> Self {

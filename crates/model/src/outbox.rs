@@ -54,6 +54,10 @@ pub struct LeaseRequest {
 pub struct LeaseAnswer {
     /// The outbox file's id.
     pub outbox_id: String,
+    /// Grows each time the lease goes to another holder, so that an asker knows whether anyone else had it since. `None`
+    /// from an outbox of an older version.
+    #[serde(default)]
+    pub tenure: Option<i64>,
 }
 
 /// Gives the lease up.

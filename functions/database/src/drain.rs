@@ -83,20 +83,20 @@ pub(crate) fn read_statement(which: Which) -> String {
 }
 
 impl<C: Connection> Database<C> {
-    /// Takes or renews the lease for `ttl_ms`. A lease that ends further ahead than any lease may is a clock that
-    /// jumped back, and counts as ended.
+    /// Takes or renews the lease for `ttl_ms`, and tells the tenure, which grows each time it goes to another holder. A
+    /// lease that ends further ahead than any lease may is a clock that jumped back, and counts as ended.
     ///
     /// # Errors
-    /// Whatever SQLite says. `Ok(false)`: another holds it.
-    pub async fn lease(&self, lease: Lease<'_>, ttl_ms: u64) -> Result<bool, Error> {
+    /// Whatever SQLite says. `Ok(None)`: another holds it.
+    pub async fn lease(&self, lease: Lease<'_>, ttl_ms: u64) -> Result<Option<i64>, Error> {
         const SQL: &str = "INSERT INTO lease VALUES (1, ?1, ?2 + ?3)
             ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
             WHERE lease.holder = excluded.holder OR lease.expires_at <= ?2 OR lease.expires_at > ?2 + ?4
-            RETURNING id";
+            RETURNING (SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'tenure')";
         let ttl = i64::try_from(ttl_ms.min(LEASE_MS_MAX)).unwrap_or(i64::MAX);
         let longest = i64::try_from(LEASE_MS_MAX).unwrap_or(i64::MAX);
         let rows = self.run(SQL, &[lease.holder.into(), lease.now_ms.into(), ttl.into(), longest.into()]).await?;
-        Ok(!rows.is_empty())
+        Ok(rows.first().and_then(|row| row.first()).map(Value::integer))
     }
 
     /// Gives the lease up, if `holder` has it.

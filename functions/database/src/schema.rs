@@ -4,9 +4,11 @@
 use crate::{Connection, Database, Error};
 
 /// The version that this program makes and reads.
-pub(crate) const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 2;
 
-const MIGRATIONS: [&[&str]; VERSION as usize] = [&[
+const MIGRATIONS: [&[&str]; VERSION as usize] = [FIRST, TENURE];
+
+const FIRST: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "INSERT OR IGNORE INTO meta VALUES ('outbox_id', lower(hex(randomblob(16))))",
     // state: 0 accepted, 1 published. AUTOINCREMENT, since a position that was reused could settle another row.
@@ -65,7 +67,17 @@ const MIGRATIONS: [&[&str]; VERSION as usize] = [&[
     "CREATE TRIGGER IF NOT EXISTS key_freed AFTER DELETE ON idempotency
         BEGIN UPDATE counters SET keys = keys - 1, bytes = bytes - OLD.bytes; END",
     "PRAGMA user_version=1",
-]];
+];
+
+// Counts how often the lease went to another holder. Before the change, so that the statement that grants it returns it.
+const TENURE: &[&str] = &[
+    "INSERT OR IGNORE INTO meta VALUES ('tenure', '0')",
+    "CREATE TRIGGER IF NOT EXISTS lease_begun BEFORE INSERT ON lease WHEN NOT EXISTS (SELECT 1 FROM lease)
+        BEGIN UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE name = 'tenure'; END",
+    "CREATE TRIGGER IF NOT EXISTS lease_taken_over BEFORE UPDATE OF holder ON lease WHEN OLD.holder <> NEW.holder
+        BEGIN UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE name = 'tenure'; END",
+    "PRAGMA user_version=2",
+];
 
 /// Makes the schema, or brings an older one up to date.
 pub(crate) async fn migrate<C: Connection>(database: &Database<C>) -> Result<(), Error> {

@@ -172,7 +172,7 @@ mod tests {
 
     impl Drain for Held {
         async fn lease(&self, _: LeaseRequest) -> Result<Option<LeaseAnswer>, DrainError> {
-            Ok(self.0.then(|| LeaseAnswer { outbox_id: "o".into() }))
+            Ok(self.0.then(|| LeaseAnswer { outbox_id: "o".into(), tenure: Some(1) }))
         }
 
         async fn release(&self, _: ReleaseRequest) -> Result<Changed, DrainError> {

@@ -84,8 +84,9 @@ impl Drain for Store {
         self.with(async |database| {
             let now_ms = System.now_ms();
             database.expire_keys(now_ms).await?;
-            let held = database.lease(Lease { holder: &request.holder, now_ms }, request.ttl_ms).await?;
-            Ok(held.then(|| LeaseAnswer { outbox_id: database.outbox_id().to_owned() }))
+            let tenure = database.lease(Lease { holder: &request.holder, now_ms }, request.ttl_ms).await?;
+            let granted = |tenure| LeaseAnswer { outbox_id: database.outbox_id().to_owned(), tenure: Some(tenure) };
+            Ok(tenure.map(granted))
         })
         .await
     }

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use super::course::{After, Course};
 use super::drain::with_runs;
-use super::tenure::{Answer, Held, NextCall, TTL};
+use super::session::End;
+use super::tenure::{Answer, Held, NextCall, Tenure};
 use crate::kafka::lag::{Lag, Standing};
 use crate::simulation::{Lost, Mutant, Process, Reply, Server, TOPIC};
 use crate::store::{Gap, Resent, Topic};
@@ -83,19 +84,10 @@ impl Relay {
     async fn keep(self) {
         let mut wait = 50;
         loop {
-            let (outbox, holder) = (self.outbox, self.holder.clone());
             let called = self.uptime();
-            let ttl = u64::try_from(TTL.as_millis()).unwrap();
-            let answer = self.process.ask(self.server(), move |world| {
-                let now = world.engine.now;
-                world.outboxes[outbox].take_lease(&holder, now, ttl)
-            });
-            let answer = match answer.await {
-                Ok(Some(outbox_id)) => Answer::Granted(outbox_id),
-                Ok(None) => Answer::HeldByAnother,
-                Err(_) => Answer::Silence,
-            };
-            let next = self.state.borrow_mut().held.answered(answer, called, self.uptime());
+            let ttl = self.state.borrow().held.ttl();
+            let answer = self.call_for_lease(ttl).await;
+            let next = self.state.borrow_mut().held.answered(answer, self.uptime() - called);
             match next {
                 NextCall::Renew(renewal) => {
                     wait = 50;
@@ -112,9 +104,36 @@ impl Relay {
                         })
                         .await;
                 }
-                NextCall::Retry => self.process.pause(&mut wait, 500).await,
+                NextCall::Retry => self.process.pause(&mut wait, 250).await,
             }
         }
+    }
+
+    async fn call_for_lease(&self, ttl: Duration) -> Answer {
+        let (outbox, holder) = (self.outbox, self.holder.clone());
+        let ttl = u64::try_from(ttl.as_millis()).unwrap();
+        let answer = self.process.ask(self.server(), move |world| {
+            let now = world.engine.now;
+            world.outboxes[outbox].take_lease(&holder, now, ttl)
+        });
+        match answer.await {
+            Ok(Some(number)) => Answer::Granted(Tenure { outbox_id: self.outbox_id.clone(), number: Some(number) }),
+            Ok(None) => Answer::HeldByAnother,
+            Err(_) => Answer::Silence,
+        }
+    }
+
+    /// As `Drain::confirm`.
+    async fn confirm(&self, tenure: &Tenure) -> Option<End> {
+        let mut wait = 50;
+        while !self.process.stopping.get() {
+            match tenure.goes_on(&self.call_for_lease(Held::default().ttl()).await) {
+                Some(true) => return None,
+                Some(false) => return Some(End::LeaseLost),
+                None => self.process.pause(&mut wait, 250).await,
+            }
+        }
+        Some(End::Shutdown)
     }
 
     async fn watch_gaps(self) {
@@ -203,8 +222,8 @@ impl Relay {
         let mut wait = 100;
         while !self.process.stopping.get() {
             let (state, stopping) = (Rc::clone(&self.state), Rc::clone(&self.process.stopping));
-            self.process.until(move || state.borrow().held.outbox_id.is_some() || stopping.get()).await;
-            let tenure = self.state.borrow().held.tenure;
+            self.process.until(move || state.borrow().held.tenure.is_some() || stopping.get()).await;
+            let Some(tenure) = self.state.borrow().held.tenure.clone() else { continue };
             let gaps = course.waiting(&self.url, &self.state.borrow().gaps);
             let Some((topic, resends)) = self.starts(gaps).await else {
                 self.process.pause(&mut wait, 2_000).await;
@@ -216,7 +235,7 @@ impl Relay {
             let which = course.which(!resends.is_empty());
             self.state.borrow_mut().under_way = which == wiber_model::outbox::Which::Unsettled;
             self.process.note(|| format!("{} begins a session, {which:?}", self.holder));
-            let outcome = session::run(self, which, &course).await;
+            let outcome = session::run(self, which, &course, &tenure).await;
             self.process
                 .world
                 .borrow_mut()
@@ -225,7 +244,10 @@ impl Relay {
             if outcome.progressed {
                 wait = 100;
             }
-            let end = self.state.borrow().held.ending(outcome.end, tenure, self.uptime());
+            let end = match outcome.end {
+                None => self.confirm(&tenure).await,
+                ended => ended,
+            };
             match course.ended(end, outcome.send_again) {
                 After::Record => {
                     self.state.borrow_mut().under_way = false;

@@ -8,6 +8,7 @@ use wiber_model::outbox::{ROWS_MAX, Which};
 
 use super::super::course::Course;
 use super::super::session::{End, Place, Reach, Session, Unsent};
+use super::super::tenure::Tenure;
 use super::Relay;
 use crate::simulation::{Mutant, Record, Report, Reports, Watched, partition_of};
 
@@ -23,6 +24,7 @@ pub(super) struct Outcome {
 #[derive(Clone)]
 struct Live {
     relay: Relay,
+    tenure: Tenure,
     session: Rc<RefCell<Session<Message>>>,
     /// Nothing is read or marked beside the end any more.
     over: Rc<Cell<bool>>,
@@ -30,9 +32,10 @@ struct Live {
 }
 
 /// One session: reader and marker beside the task that hands over.
-pub(super) async fn run(relay: &Relay, which: Which, course: &Course) -> Outcome {
+pub(super) async fn run(relay: &Relay, which: Which, course: &Course, tenure: &Tenure) -> Outcome {
     let live = Live {
         relay: relay.clone(),
+        tenure: tenure.clone(),
         session: Rc::new(RefCell::new(Session::new(which))),
         over: Rc::default(),
         number: Rc::default(),
@@ -157,8 +160,8 @@ impl Live {
     fn look(&self, course: &Course, outcome: &mut Outcome) {
         let mut state = self.relay.state.borrow_mut();
         let mut session = self.session.borrow_mut();
-        if state.held.outbox_id.is_none() {
-            session.end(End::LeaseLost);
+        if let Some(end) = state.held.ending(&self.tenure, session.resends()) {
+            session.end(end);
         }
         if self.relay.process.stopping.get() {
             session.end(End::Shutdown);
@@ -233,8 +236,9 @@ impl Live {
             if process.stopping.get() {
                 self.session.borrow_mut().end(End::Shutdown);
             }
-            if self.relay.state.borrow().held.outbox_id.is_none() {
-                self.session.borrow_mut().end(End::LeaseLost);
+            let resends = self.session.borrow().resends();
+            if let Some(end) = self.relay.state.borrow().held.ending(&self.tenure, resends) {
+                self.session.borrow_mut().end(end);
             }
         }
     }

@@ -17,7 +17,7 @@ pub(super) async fn run(relay: Relay) {
     let mut wait = 100;
     loop {
         let state = Rc::clone(&relay.state);
-        relay.process.until(move || state.borrow().held.outbox_id.is_some()).await;
+        relay.process.until(move || state.borrow().held.tenure.is_some()).await;
         match round(&relay, &mut forgotten).await {
             Ok((0, _)) => {
                 wait = 100;

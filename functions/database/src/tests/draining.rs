@@ -108,23 +108,24 @@ async fn one_reader_at_a_time_holds_the_lease() {
     let outbox = Outbox::new();
     let database = outbox.open().await;
     let at = |holder, now_ms| Lease { holder, now_ms };
-    assert!(database.lease(at("a", 1_000), 5_000).await.unwrap());
-    assert!(database.lease(at("a", 2_000), 5_000).await.unwrap());
-    assert!(!database.lease(at("b", 6_999), 5_000).await.unwrap());
+    assert_eq!(database.lease(at("a", 1_000), 5_000).await.unwrap(), Some(1));
+    assert_eq!(database.lease(at("a", 2_000), 5_000).await.unwrap(), Some(1));
+    assert_eq!(database.lease(at("b", 6_999), 5_000).await.unwrap(), None);
     assert!(database.holds_lease(at("a", 6_999)).await.unwrap());
     assert!(!database.holds_lease(at("a", 7_000)).await.unwrap());
-    assert!(database.lease(at("b", 7_000), 5_000).await.unwrap());
+    assert_eq!(database.lease(at("b", 7_000), 5_000).await.unwrap(), Some(2));
     assert_eq!(database.release("a").await.unwrap(), 0);
     assert_eq!(database.release("b").await.unwrap(), 1);
-    assert!(database.lease(at("a", 7_001), 5_000).await.unwrap());
+    assert_eq!(database.lease(at("a", 7_001), 5_000).await.unwrap(), Some(3));
+    assert_eq!(database.lease(at("a", 99_000), 5_000).await.unwrap(), Some(3), "nobody else had it since");
 }
 
 #[tokio::test]
 async fn a_lease_from_the_future_is_a_clock_that_jumped_back() {
     let outbox = Outbox::new();
     let database = outbox.open().await;
-    assert!(database.lease(Lease { holder: "a", now_ms: 10_000_000 }, 5_000).await.unwrap());
-    assert!(database.lease(Lease { holder: "b", now_ms: 1_000 }, 5_000).await.unwrap());
+    assert_eq!(database.lease(Lease { holder: "a", now_ms: 10_000_000 }, 5_000).await.unwrap(), Some(1));
+    assert_eq!(database.lease(Lease { holder: "b", now_ms: 1_000 }, 5_000).await.unwrap(), Some(2));
 }
 
 #[tokio::test]

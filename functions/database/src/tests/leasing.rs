@@ -23,7 +23,7 @@ async fn the_statements_do_what_the_rule_says() {
     let outbox = Outbox::new();
     let database = outbox.open().await;
     let mut numbers = Numbers(1);
-    let (mut held, mut now_ms): (Option<Rule>, i64) = (None, 1_000_000);
+    let (mut held, mut tenure, mut now_ms): (Option<Rule>, i64, i64) = (None, 0, 1_000_000);
     for step in 0..2_000 {
         let holder = HOLDERS[numbers.below(3) as usize];
         // Mostly a little later, sometimes the very end of the lease, sometimes a clock that jumps.
@@ -46,9 +46,11 @@ async fn the_statements_do_what_the_rule_says() {
             }
             _ => {
                 let taken = database.lease(Lease { holder, now_ms }, ttl_ms).await.unwrap();
-                assert_eq!(taken, Rule::may_take(held.as_ref(), holder, now_ms), "step {step}: {held:?}");
-                if taken {
+                assert_eq!(taken.is_some(), Rule::may_take(held.as_ref(), holder, now_ms), "step {step}: {held:?}");
+                if taken.is_some() {
+                    tenure += i64::from(Rule::begins_tenure(held.as_ref(), holder));
                     held = Some(Rule::granted(holder, now_ms, ttl_ms));
+                    assert_eq!(taken, Some(tenure), "step {step}: {held:?}");
                 }
             }
         }

@@ -98,7 +98,7 @@ async fn a_migration_that_was_cut_short_is_finished() {
     let again = outbox.open().await;
     assert_eq!(again.outbox_id(), database.outbox_id());
     let triggers = again.one("SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'", &[]).await.unwrap();
-    assert_eq!(triggers.integer(), 6);
+    assert_eq!(triggers.integer(), 8);
 }
 
 #[tokio::test]
