@@ -43,7 +43,7 @@ struct Find {
     sort: Document,
     limit: i64,
     hint: Document,
-    projection: Option<Document>,
+    projection: Document,
 }
 
 /// A question whose plan [`Store::explain`] tells.
@@ -167,7 +167,7 @@ impl Store {
                 .sort(find.sort)
                 .limit(find.limit)
                 .hint(Hint::Keys(find.hint))
-                .projection(shown())
+                .projection(find.projection)
                 .batch_size(PAGE_LIMIT_MAX + 1)
                 .max_time(limits::QUERY_SERVER);
             query.await?.try_collect().await
@@ -183,11 +183,8 @@ impl Store {
         }
         let find = head_find(one, other);
         let typed = self.messages.clone_with_type::<Head>();
-        let mut query = typed.find_one(find.filter).sort(find.sort).hint(Hint::Keys(find.hint));
-        if let Some(projection) = find.projection {
-            query = query.projection(projection);
-        }
-        let query = query.max_time(limits::QUERY_SERVER);
+        let query = typed.find_one(find.filter).sort(find.sort).hint(Hint::Keys(find.hint));
+        let query = query.projection(find.projection).max_time(limits::QUERY_SERVER);
         let head = within("counting a conversation", limits::QUERY, async { query.await }).await?;
         Ok(head.map_or(0, |h| u64::try_from(h.seq).unwrap_or(0)))
     }
@@ -210,17 +207,14 @@ impl Store {
 
 impl Find {
     fn command(self, collection: &str) -> Document {
-        let mut command = doc! {
+        doc! {
             "find": collection,
             "filter": self.filter,
             "sort": self.sort,
             "limit": self.limit,
             "hint": self.hint,
-        };
-        if let Some(projection) = self.projection {
-            command.insert("projection", projection);
+            "projection": self.projection,
         }
-        command
     }
 }
 
@@ -288,7 +282,7 @@ fn conversation_find(params: &ConversationParams) -> Find {
     }
     let direction = if reads_down(params) { -1 } else { 1 };
     let sort = doc! { "seq": direction };
-    Find { filter, sort, limit: one_more(params.limit), hint: by_conversation(), projection: None }
+    Find { filter, sort, limit: one_more(params.limit), hint: by_conversation(), projection: shown() }
 }
 
 fn timeline_find(params: &TimelineParams) -> Find {
@@ -299,7 +293,7 @@ fn timeline_find(params: &TimelineParams) -> Find {
         filter.insert("$nor", [doc! { "timestamp": id.millis(), "_id": { "$gte": id.as_str() } }].to_vec());
     }
     let sort = doc! { "timestamp": -1, "_id": -1 };
-    Find { filter, sort, limit: one_more(params.limit), hint: by_participant(), projection: None }
+    Find { filter, sort, limit: one_more(params.limit), hint: by_participant(), projection: shown() }
 }
 
 fn head_find(one: &str, other: &str) -> Find {
@@ -308,7 +302,7 @@ fn head_find(one: &str, other: &str) -> Find {
         sort: doc! { "seq": -1 },
         limit: 1,
         hint: by_conversation(),
-        projection: Some(doc! { "_id": 0, "seq": 1 }),
+        projection: doc! { "_id": 0, "seq": 1 },
     }
 }
 
