@@ -11,7 +11,10 @@ use crate::kafka::client_config;
 /// The oldest librdkafka whose cooperative rebalancing is sound enough: older ones lose partitions of a rebalance that
 /// another one overtakes.
 const LIBRDKAFKA_MIN: u32 = 0x020a_0000;
-/// Longest session share between two heartbeats, milliseconds.
+/// Heartbeats within one session. Their answers tell of a rebalance: what a session is longer than its time-out for the
+/// partitions of a member that is gone.
+const HEARTBEATS_A_SESSION: u32 = 6;
+/// Longest time between two heartbeats, milliseconds.
 const HEARTBEAT_MS_MAX: u32 = 3_000;
 /// How long the main queue may go without a poll, milliseconds; partitions' queues do not count.
 const POLL_INTERVAL_MS: u32 = 300_000;
@@ -68,7 +71,7 @@ pub(super) fn consumer_config(kafka: &config::Kafka, instance_id: Option<&str>) 
     client
         .set("group.id", &kafka.consumer_group)
         .set("session.timeout.ms", session_ms.to_string())
-        .set("heartbeat.interval.ms", (session_ms / 3).clamp(1, HEARTBEAT_MS_MAX).to_string())
+        .set("heartbeat.interval.ms", (session_ms / HEARTBEATS_A_SESSION).clamp(1, HEARTBEAT_MS_MAX).to_string())
         .set("max.poll.interval.ms", session_ms.max(POLL_INTERVAL_MS).to_string());
     if let Some(id) = instance_id {
         client.set("group.instance.id", id);
@@ -124,7 +127,7 @@ mod tests {
         let config = consumer_config(&kafka(&[("fetch.wait.max.ms", "7")]), Some("one"));
         assert_eq!(config.get("fetch.wait.max.ms"), Some("7"));
         assert_eq!(config.get("auto.offset.reset"), Some("error"));
-        assert_eq!(config.get("heartbeat.interval.ms"), Some("2000"));
+        assert_eq!(config.get("heartbeat.interval.ms"), Some("1000"));
         assert_eq!(config.get("group.instance.id"), Some("one"));
         config.create_native_config().unwrap();
         dead_letter_config(&kafka(&[])).create_native_config().unwrap();

@@ -10,6 +10,8 @@ use crate::repository::Repository;
 /// A fixed member of the consumer group: after a crash it takes its partitions back at once, instead of waiting until
 /// Kafka has given up its predecessor.
 const INSTANCE_ID: &str = "cargo-xtask-up";
+/// Shorter than brokers allow by default; the one that is started here allows it.
+const SESSION_TIMEOUT: (&str, &str) = ("WIBER_KAFKA_SESSION_TIMEOUT_MS", "2000");
 
 pub(super) fn host(repository: &Repository, arguments: &Arguments, secrets: &Secrets) -> anyhow::Result<Process> {
     let data = repository.data();
@@ -49,6 +51,10 @@ pub(super) fn bridge(
     // On a Kafka that others use too, a second `up` under the same name would take the place of this one.
     if addresses.kafka_is_ours {
         spec = spec.env("WIBER_INSTANCE_ID", INSTANCE_ID);
+        let (name, value) = SESSION_TIMEOUT;
+        if std::env::var_os(name).is_none() {
+            spec = spec.env(name, value);
+        }
     }
     Ok(Process::spawn(spec)?)
 }
