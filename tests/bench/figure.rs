@@ -25,7 +25,7 @@ pub(crate) struct Figure {
     pub(crate) unit: &'static str,
     pub(crate) runs: Vec<f64>,
     pub(crate) goal: Option<Goal>,
-    /// What bounds it on this machine, measured in the same run, in the same unit.
+    /// What this machine does without Wiber, measured in the same run, in the same unit.
     pub(crate) limit: Option<(String, f64)>,
 }
 

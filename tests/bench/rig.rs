@@ -37,10 +37,10 @@ pub(crate) async fn host_alone(name: &str) -> Stack {
 }
 
 /// A host whose *send* does nothing but make bodies durable.
-pub(crate) async fn bare(host: Host) -> Stack {
+pub(crate) async fn bare(host: Host, journal: &str) -> Stack {
     let mut manifest = manifest::load();
     manifest::replace(&mut manifest, "send", &binaries::repository().join("target/components/bare.wasm"));
-    plan("bare").host(host).manifest(manifest).bridges(0).start_unready().await
+    plan("bare").host(host).variable("outbox_journal", journal).manifest(manifest).bridges(0).start_unready().await
 }
 
 /// Where the functions listen.

@@ -2,7 +2,11 @@
 
 use futures::TryStreamExt as _;
 use mongodb::bson::{Document, doc};
+use mongodb::options::ClientOptions;
 use mongodb::{Client, Collection, Database};
+
+/// As many as the bridge keeps, so that a benchmark of MongoDB alone is not held back.
+const CONNECTIONS: u32 = 64;
 
 /// One test's database.
 #[derive(Debug, Clone)]
@@ -16,7 +20,9 @@ impl Store {
     /// # Panics
     /// If it is not one.
     pub async fn connect(uri: &str, database: &str) -> Self {
-        let client = Client::with_uri_str(uri).await.expect("the harness builds a valid URI");
+        let mut options = ClientOptions::parse(uri).await.expect("the harness builds a valid URI");
+        options.max_pool_size = Some(CONNECTIONS);
+        let client = Client::with_options(options).expect("the harness builds a valid URI");
         Self { database: client.database(database) }
     }
 

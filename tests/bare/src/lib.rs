@@ -13,15 +13,13 @@ use spin_sdk::http::body::IncomingBodyExt;
 use spin_sdk::http::{FullBody, Request};
 use spin_sdk::http_service;
 use spin_sdk::sqlite::{Connection, Value};
+use spin_sdk::variables;
 use spin_sdk::wasip3::wit_bindgen::StreamWriter;
 use spin_sdk::wasip3::{spawn, wit_stream};
 
-/// Run once an instance.
-const SCHEMA: [&str; 3] = [
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
-    "CREATE TABLE IF NOT EXISTS bare (id INTEGER PRIMARY KEY, body TEXT NOT NULL)",
-];
+/// Run once an instance, after the journal is chosen.
+const SCHEMA: [&str; 2] =
+    ["PRAGMA synchronous = FULL", "CREATE TABLE IF NOT EXISTS bare (id INTEGER PRIMARY KEY, body TEXT NOT NULL)"];
 const INSERT: &str = "INSERT INTO bare (body) SELECT value FROM json_each(?)";
 
 thread_local! {
@@ -98,6 +96,10 @@ async fn connection() -> Result<Rc<Connection>, spin_sdk::sqlite::Error> {
         return Ok(connection);
     }
     let connection = Rc::new(Connection::open("outbox").await?);
+    // As the outbox does where it is forced.
+    let journal =
+        if variables::get("outbox_journal").await.is_ok_and(|it| it == "truncate") { "TRUNCATE" } else { "WAL" };
+    connection.execute(&format!("PRAGMA journal_mode = {journal}"), []).await?.collect().await?;
     for statement in SCHEMA {
         connection.execute(statement, []).await?.collect().await?;
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use futures::TryStreamExt as _;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
-use mongodb::options::{IndexOptions, WriteConcern};
+use mongodb::options::{Hint, IndexOptions, ReadConcern, WriteConcern};
 use mongodb::{Collection, IndexModel};
 use tokio::task::JoinSet;
 use wiber_tests::mongo::Store;
@@ -16,12 +16,10 @@ use wiber_tests::mongo::Store;
 const BATCH: usize = 1_000;
 /// Batches written at once.
 const WRITERS: usize = 4;
-/// Pages asked for at once, for how long, and of how many conversations.
+/// Pages asked for at once, how long, and how long beforehand.
 const READERS: usize = 64;
 const READING: Duration = Duration::from_secs(3);
-const KEYS: u64 = 1_000;
-/// Prime to every number of conversations, so that they lie apart.
-const STEP: u64 = 7_919;
+const WARM_UP: Duration = Duration::from_secs(2);
 
 /// Up to `count` of the stored messages, as they are.
 ///
@@ -65,25 +63,24 @@ pub(crate) async fn inserted(store: &Store, documents: Vec<Document>) -> anyhow:
     Ok(count as f64 / began.elapsed().as_secs_f64())
 }
 
-/// How many pages of 50 of the conversations that `key` names are read a second, by the index that Wiber uses, and nothing
-/// is done with them.
+/// How many pages of 50 are read a second by the query that Wiber makes, of the conversations that `key` names for a
+/// reader and the number of its question; nothing is done with them.
 ///
 /// # Errors
 /// If MongoDB does not answer.
-pub(crate) async fn pages(store: &Store, key: impl Fn(u64) -> String) -> anyhow::Result<f64> {
+pub(crate) async fn pages(store: &Store, key: fn(u64, u64, u64) -> String, of: u64) -> anyhow::Result<f64> {
     let collection = store.database().collection::<RawDocumentBuf>("messages");
-    let (asked, began) = (Arc::new(AtomicU64::new(0)), Instant::now());
-    let keys: Vec<String> = (0..KEYS).map(|number| key(number * STEP)).collect();
+    let (asked, began) = (Arc::new(AtomicU64::new(0)), Instant::now() + WARM_UP);
     let mut readers = JoinSet::new();
-    for _ in 0..READERS {
-        let (collection, asked, keys) = (collection.clone(), Arc::clone(&asked), keys.clone());
+    for reader in 0..READERS as u64 {
+        let (collection, asked) = (collection.clone(), Arc::clone(&asked));
         readers.spawn(async move {
-            while began.elapsed() < READING {
-                let number = asked.fetch_add(1, Ordering::Relaxed) % KEYS;
-                let filter = doc! { "conversation": &keys[usize::try_from(number)?] };
-                let find = collection.find(filter).sort(doc! { "seq": 1 }).limit(50);
-                let page: Vec<RawDocumentBuf> = find.await?.try_collect().await?;
+            let mut count = 0;
+            while Instant::now() < began + READING {
+                let page = page(&collection, &key(reader, count, of)).await?;
                 anyhow::ensure!(!page.is_empty(), "a conversation is empty");
+                count += 1;
+                asked.fetch_add(u64::from(Instant::now() >= began), Ordering::Relaxed);
             }
             Ok(())
         });
@@ -92,6 +89,14 @@ pub(crate) async fn pages(store: &Store, key: impl Fn(u64) -> String) -> anyhow:
         reader??;
     }
     Ok(asked.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64())
+}
+
+async fn page(collection: &Collection<RawDocumentBuf>, key: &str) -> anyhow::Result<Vec<RawDocumentBuf>> {
+    let shown = doc! { "fromUser": 1, "toUser": 1, "content": 1, "timestamp": 1, "createdAt": 1, "seq": 1 };
+    let find = collection.find(doc! { "conversation": key }).sort(doc! { "seq": 1 }).limit(51).batch_size(51);
+    let index = Hint::Keys(doc! { "conversation": 1, "seq": 1 });
+    let find = find.projection(shown).hint(index).read_concern(ReadConcern::majority());
+    Ok(find.await?.try_collect().await?)
 }
 
 async fn write(collection: Collection<Document>, batches: Vec<Vec<Document>>) -> mongodb::error::Result<()> {

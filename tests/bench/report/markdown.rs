@@ -16,8 +16,8 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(out, "# What was measured\n")?;
     writeln!(
         out,
-        "Repeat it with `{}`. Every figure is the median of its runs, with their range; a limit is what the machine or a \
-         server allows without Wiber, measured in the same run. Load generator, servers and Wiber share the processors.\n",
+        "Repeat it with `{}`. Every figure is the median of its runs, with their range. Beside \
+         some stands what the machine, a server or a bare handler does without Wiber, measured in the same run. Load generator, servers and Wiber share the processors.\n",
         report.command
     )?;
     let versions: Vec<String> = report.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
@@ -31,7 +31,7 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
 
 fn scenario(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
     if !outcome.figures.is_empty() {
-        writeln!(out, "| what | median | range | goal | of the limit |")?;
+        writeln!(out, "| what | median | range | goal | part of what is possible without Wiber |")?;
         writeln!(out, "|---|--:|--:|---|---|")?;
         for figure in &outcome.figures {
             writeln!(out, "| {} |", cells(figure).join(" | "))?;

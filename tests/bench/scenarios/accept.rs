@@ -20,18 +20,29 @@ const BATCH_CLIENTS: usize = 8;
 /// The clients whose figures have goals.
 const MANY: usize = 64;
 
-/// What is asked of a host.
-struct Goals {
+/// What accepts, and what is asked of it.
+struct Subject {
+    host: Host,
+    /// SQLite's journal, as the variable `outbox_journal` names it: by default the same.
+    journal: &'static str,
     rate: f64,
     p99: f64,
     /// Of one client.
     p50: Option<f64>,
+    plots: [&'static str; 2],
 }
 
 pub(crate) async fn embedded(args: Args) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
-    let goals = Goals { rate: 20_000.0, p99: 8.0, p50: Some(0.5) };
-    single(&args, Host::Embedded, &goals, &mut outcome).await?;
+    let subject = Subject {
+        host: Host::Embedded,
+        journal: "wal",
+        rate: 20_000.0,
+        p99: 8.0,
+        p50: Some(0.5),
+        plots: ["accept-rate", "accept-latency"],
+    };
+    single(&args, &subject, &mut outcome).await?;
     beside_all(&args, &mut outcome).await?;
     if let Some(peer) = &args.peer {
         against(&args, peer, &mut outcome).await?;
@@ -39,24 +50,36 @@ pub(crate) async fn embedded(args: Args) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
+/// Spin's SQLite has the WAL-reset bug, so that the outbox keeps its journal in TRUNCATE mode there by itself.
 pub(crate) async fn spin(args: Args) -> anyhow::Result<Outcome> {
+    let plots = ["accept-spin-rate", "accept-spin-latency"];
+    on_spin(args, Subject { host: Host::Spin, journal: "truncate", rate: 3_000.0, p99: 150.0, p50: None, plots }).await
+}
+
+pub(crate) async fn spin_wal(args: Args) -> anyhow::Result<Outcome> {
+    let plots = ["accept-spin-wal-rate", "accept-spin-wal-latency"];
+    on_spin(args, Subject { host: Host::Spin, journal: "wal", rate: 8_000.0, p99: 50.0, p50: None, plots }).await
+}
+
+async fn on_spin(args: Args, subject: Subject) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     if !Host::present().contains(&Host::Spin) {
         outcome.notes.push("not measured: there is no `spin` on the PATH".to_owned());
         return Ok(outcome);
     }
-    // Its SQLite has the WAL-reset bug, so that the outbox keeps its journal in TRUNCATE mode there.
-    single(&args, Host::Spin, &Goals { rate: 3_000.0, p99: 150.0, p50: None }, &mut outcome).await?;
+    single(&args, &subject, &mut outcome).await?;
     Ok(outcome)
 }
 
 /// Single messages with nothing else running, at several numbers of clients.
-async fn single(args: &Args, host: Host, goals: &Goals, outcome: &mut Outcome) -> anyhow::Result<()> {
+async fn single(args: &Args, subject: &Subject, outcome: &mut Outcome) -> anyhow::Result<()> {
+    let host = subject.host;
     let (mut rates, mut p50s, mut p99s) = (Vec::new(), Vec::new(), Vec::new());
     for clients in [1, 16, MANY, 256] {
         // An outbox of its own, since depth is another scenario.
-        let stack = rig::plan("accept").host(host).bridges(0).start_unready().await;
-        let handler = rig::bare(host).await;
+        let stack = rig::plan("accept").host(host).variable("outbox_journal", subject.journal).bridges(0);
+        let stack = stack.start_unready().await;
+        let handler = rig::bare(host, subject.journal).await;
         let (address, bare_address) = (rig::address(&stack)?, rig::address(&handler)?);
         let (mut series, mut bare, mut answers) = (Series::default(), Series::default(), Series::default());
         let mut syncs = Vec::new();
@@ -78,14 +101,14 @@ async fn single(args: &Args, host: Host, goals: &Goals, outcome: &mut Outcome) -
         let p99 = Figure::new(format!("p99, {clients} clients"), "ms", series.p99.clone());
         let is_goal = clients == MANY;
         outcome.figures.push(
-            if is_goal { rate.goal(Goal::AtLeast(goals.rate)) } else { rate }
+            if is_goal { rate.goal(Goal::AtLeast(subject.rate)) } else { rate }
                 .limit("a bare handler with group commit, the same host", &bare.rates),
         );
-        outcome.figures.push(match goals.p50.filter(|_| clients == 1) {
+        outcome.figures.push(match subject.p50.filter(|_| clients == 1) {
             Some(most) => p50.goal(Goal::AtMost(most)),
             None => p50,
         });
-        outcome.figures.push(if is_goal { p99.goal(Goal::AtMost(goals.p99)) } else { p99 });
+        outcome.figures.push(if is_goal { p99.goal(Goal::AtMost(subject.p99)) } else { p99 });
         let limits = [
             ("p99 of the bare handler", "ms", bare.p99),
             ("a static answer of the same host", "/s", answers.rates),
@@ -98,9 +121,10 @@ async fn single(args: &Args, host: Host, goals: &Goals, outcome: &mut Outcome) -
         }
         stack.stop().await;
     }
-    let word = host.word();
+    let [rate_plot, latency_plot] = subject.plots;
+    let word = format!("{}, journal {}", host.word(), subject.journal);
     outcome.plots.push(Plot {
-        name: if host == Host::Spin { "accept-spin-rate" } else { "accept-rate" },
+        name: rate_plot,
         title: format!("Durable accepts a second against clients, {word}"),
         x: "clients",
         y: "messages a second",
@@ -108,7 +132,7 @@ async fn single(args: &Args, host: Host, goals: &Goals, outcome: &mut Outcome) -
         series: vec![("accepted".to_owned(), rates)],
     });
     outcome.plots.push(Plot {
-        name: if host == Host::Spin { "accept-spin-latency" } else { "accept-latency" },
+        name: latency_plot,
         title: format!("How long an accept takes against clients, {word}"),
         x: "clients",
         y: "milliseconds",

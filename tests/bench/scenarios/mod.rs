@@ -38,6 +38,11 @@ pub(crate) const ALL: &[Scenario] = &[
         title: "durable accept under a real Spin, single messages",
         run: |args| Box::pin(accept::spin(args)),
     },
+    Scenario {
+        name: "accept-spin-wal",
+        title: "the same with its journal forced into WAL, which that SQLite is not safe with",
+        run: |args| Box::pin(accept::spin_wal(args)),
+    },
     Scenario { name: "batch", title: "durable accept in batches of 100", run: |args| Box::pin(accept::batches(args)) },
     Scenario { name: "latency", title: "from POST to readable", run: |args| Box::pin(latency::run(args)) },
     Scenario { name: "publish", title: "from the outbox to Kafka", run: |args| Box::pin(publish::run(args)) },
