@@ -27,9 +27,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
         outcome.idle.push(machine::idle_share().await);
         let one = rig::plan("restart").setting(name, value).setting("WIBER_INSTANCE_ID", "one");
         restarted.push(longest_wait(&one.start().await, true).await?);
-        let two = rig::plan("takeover").bridges(2);
-        taken_over.push(longest_wait(&two.clone().setting(name, value).start().await, false).await?);
-        by_default.push(longest_wait(&two.start().await, false).await?);
+        let two = || rig::plan("takeover").bridges(2);
+        taken_over.push(longest_wait(&two().setting(name, value).start().await, false).await?);
+        by_default.push(longest_wait(&two().start().await, false).await?);
         println!(
             "  restarted {:.2?} s, taken over {:.2?} s, with default sessions {:.2?} s",
             restarted.last(),
@@ -53,6 +53,9 @@ const UNDER_WAY: u64 = 100;
 async fn longest_wait(stack: &Stack, restarts: bool) -> anyhow::Result<f64> {
     let load = Load::start(&stack.client, SHAPE);
     load.progress(WARM).await;
+    for bridge in 0..stack.bridges.len() {
+        reads_partitions(stack, bridge).await;
+    }
     wait::until("messages to be stored as they come", async || {
         let sent = load.acknowledged() as u64;
         let stored = stored::count(stack).await.map_err(|error| error.to_string())?;
@@ -82,6 +85,18 @@ async fn longest_wait(stack: &Stack, restarts: bool) -> anyhow::Result<f64> {
     }
     stack.stop().await;
     Ok(longest as f64 / 1000.0)
+}
+
+/// Waits until a bridge has its part of the partitions: one that has none is not missed.
+async fn reads_partitions(stack: &Stack, bridge: usize) {
+    let client = stack.bridge_client(bridge);
+    wait::until("a bridge to have partitions", async || {
+        let metrics = client.get("/metrics").await.expect(200);
+        let text = String::from_utf8_lossy(&metrics.body).into_owned();
+        let line = text.lines().find_map(|line| line.strip_prefix("wiber_partitions_assigned ")).unwrap_or("0");
+        if line == "0" { Err(text) } else { Ok(()) }
+    })
+    .await;
 }
 
 /// When the newest stored message was accepted, Unix milliseconds; the first may still be on its way.
