@@ -2,7 +2,7 @@
 //! and a gap in the log for what the second has to send again.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::status::Board;
 
@@ -20,9 +20,9 @@ impl Addresses {
 
     /// An outbox has told its id; says so on the board while another URL leads there too.
     pub(super) fn met(&self, url: &str, id: &str) {
-        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ids = self.ids();
         ids.insert(url.to_owned(), id.to_owned());
-        let note = format!("outbox-twice-{url}");
+        let note = note(url);
         match ids.iter().find(|(other, known)| other.as_str() < url && *known == id) {
             Some((other, _)) => {
                 let text = format!("WIBER_OUTBOX_URLS names one outbox twice: {other} and {url}; take one of them out");
@@ -31,6 +31,21 @@ impl Addresses {
             None => self.board.clear_note(&note),
         }
     }
+
+    /// An outbox does not tell its id any more: it may have moved to another URL.
+    pub(super) fn lost(&self, url: &str) {
+        if self.ids().remove(url).is_some() {
+            self.board.clear_note(&note(url));
+        }
+    }
+
+    fn ids(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn note(url: &str) -> String {
+    format!("outbox-twice-{url}")
 }
 
 #[cfg(test)]
@@ -46,6 +61,11 @@ mod tests {
         let notes = board.notes();
         assert!(notes.len() == 1 && notes[0].contains("http://a/ and http://b/"), "{notes:?}");
         addresses.met("http://b/", "2");
+        assert_eq!(board.notes(), Vec::<String>::new());
+        addresses.met("http://c/", "2");
+        assert_eq!(board.notes().len(), 1);
+        addresses.lost("http://b/");
+        addresses.met("http://c/", "2");
         assert_eq!(board.notes(), Vec::<String>::new());
     }
 }

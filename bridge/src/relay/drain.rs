@@ -62,7 +62,12 @@ impl Drain {
                 // Waiting for Kafka may have taken longer than the lease.
                 continue;
             }
-            let gaps = course.waiting(self.source.url(), &self.gaps.borrow_and_update());
+            let mut gaps = course.waiting(self.source.url(), &self.gaps.borrow_and_update());
+            if tenure.number.is_none() && !gaps.is_empty() {
+                let outbox = self.source.url();
+                tracing::warn!(outbox, "nothing is sent again for a log gap until the outbox is of this version");
+                gaps.clear();
+            }
             let resends = match shutdown.run_until_cancelled(self.starts(&tenure.outbox_id, gaps)).await {
                 None => break,
                 Some(Ok((topic, resends))) => {
@@ -131,7 +136,8 @@ impl Drain {
     async fn confirm(&self, tenure: &Tenure, shutdown: &CancellationToken) -> Option<End> {
         let mut backoff = source::backoff();
         loop {
-            match shutdown.run_until_cancelled(lease::ask(&self.source, tenure)).await {
+            let ttl = self.held.borrow().ttl();
+            match shutdown.run_until_cancelled(lease::ask(&self.source, tenure, ttl)).await {
                 None => return Some(End::Shutdown),
                 Some(Some(true)) => return None,
                 Some(Some(false)) => return Some(End::LeaseLost),

@@ -137,9 +137,9 @@ fn tenure(answer: LeaseAnswer) -> Tenure {
     Tenure { outbox_id: answer.outbox_id, number: answer.tenure }
 }
 
-/// What a call for the lease says of a tenure: whether it goes on, `None` if nobody knows.
-pub(super) async fn ask(source: &Source, begun: &Tenure) -> Option<bool> {
-    let answer = match source.lease(Held::default().ttl()).await {
+/// What a call for the lease, for as long as the keeper takes it, says of a tenure: whether it goes on, `None` if nobody knows.
+pub(super) async fn ask(source: &Source, begun: &Tenure, ttl: Duration) -> Option<bool> {
+    let answer = match source.lease(ttl).await {
         Ok(answer) => Answer::Granted(tenure(answer)),
         Err(Error::LeaseHeld { .. }) => Answer::HeldByAnother,
         Err(_) => Answer::Silence,

@@ -32,7 +32,10 @@ pub(super) async fn run(source: Source, metrics: Metrics, addresses: Addresses, 
                 addresses.met(source.url(), &statistics.outbox_id);
                 show(&metrics, source.url(), &statistics, headroom.seconds(&statistics, elapsed));
             }
-            Err(error) => tracing::debug!(outbox = source.url(), error = %Chain(&error), "no statistics"),
+            Err(error) => {
+                addresses.lost(source.url());
+                tracing::debug!(outbox = source.url(), error = %Chain(&error), "no statistics");
+            }
         }
         if !pause(INTERVAL, &shutdown).await {
             return;

@@ -23,7 +23,7 @@ const RENEWALS_A_LEASE: u32 = 3;
 pub(super) struct Tenure {
     /// The outbox's id.
     pub(super) outbox_id: String,
-    /// Its number; none from an outbox of an older version, which does not count.
+    /// Its number; none from an outbox of an older version, which does not count and cannot fill a gap.
     pub(super) number: Option<i64>,
 }
 

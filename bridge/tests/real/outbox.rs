@@ -123,7 +123,7 @@ async fn lease(State(shared): Shared, Json(request): Json<LeaseRequest>) -> Resp
         Some(holder) if *holder != request.holder => StatusCode::CONFLICT.into_response(),
         _ => {
             contents.holder = Some(request.holder);
-            Json(LeaseAnswer { outbox_id: contents.id.clone(), tenure: None }).into_response()
+            Json(LeaseAnswer { outbox_id: contents.id.clone(), tenure: Some(1) }).into_response()
         }
     }
 }

@@ -167,7 +167,7 @@ fn judge(
             content != entry.digest
                 && published.variants(entry.id).any(|index| published.entry(index).digest == content)
         });
-        let replays = published.replays_of(entry.id).map(|place| place.text(context.topic.name()));
+        let replays = published.replays_of(entry.id, entry.digest).map(|place| place.text(context.topic.name()));
         let places: Vec<String> = replays.chain([at.clone()]).collect();
         match (content, letters.of_conflict(&places)) {
             (Some(content), _) if content == entry.digest => doubts.stored += 1,

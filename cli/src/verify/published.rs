@@ -74,8 +74,8 @@ pub(super) struct Published {
     pub(super) odd: Vec<Odd>,
     /// What was sent again in a run, by partition and offset.
     runs: HashMap<(i32, i64), Id>,
-    /// What was replayed from the dead letters, by partition and offset.
-    replays: HashMap<(i32, i64), Id>,
+    /// Where messages, by id and content, were replayed to from the dead letters: partition and offset.
+    replays: HashMap<(Id, u64), Vec<(i32, i64)>>,
     pub(super) records: u64,
     pub(super) repeats: u64,
     /// What was read of each partition.
@@ -139,8 +139,10 @@ impl Published {
                 if from_outbox && topic::header(raw, header::RUN).is_some() {
                     self.runs.insert((raw.partition(), raw.offset()), Id::of(&message.message_id));
                 }
+                let entry = Entry { id: Id::of(&message.message_id), digest: digest(&message), place };
                 if topic::header(raw, header::REPLAYS).is_some() {
-                    self.replays.insert((raw.partition(), raw.offset()), Id::of(&message.message_id));
+                    let places = self.replays.entry((entry.id, entry.digest)).or_default();
+                    places.push((raw.partition(), raw.offset()));
                 }
                 let (demanded, found) = (partition_of(raw.key().unwrap_or_default()), raw.partition());
                 if demanded != found {
@@ -148,7 +150,7 @@ impl Published {
                     let problem = format!("its record lies at {at}, and its key demands partition {demanded}");
                     findings.add(Kind::Misordered, message.message_id.as_str(), problem);
                 }
-                self.entries.push(Entry { id: Id::of(&message.message_id), digest: digest(&message), place });
+                self.entries.push(entry);
             }
             Decoded::Poison(reason, _) => self.take_odd(raw, place, Some(reason), context),
             Decoded::UnknownVersion(_) => self.take_odd(raw, place, None, context),
@@ -177,15 +179,16 @@ impl Published {
         self.runs.get(&(place.partition(), place.offset())) == Some(&id)
     }
 
-    /// Whether the message was replayed to that place from the dead letters.
-    pub(super) fn is_replay(&self, place: Place, id: Id) -> bool {
-        self.replays.get(&(place.partition(), place.offset())) == Some(&id)
+    /// Whether the message with this content was replayed to that place from the dead letters.
+    pub(super) fn is_replay(&self, place: Place, id: Id, digest: u64) -> bool {
+        self.replays_of(id, digest)
+            .any(|replay| (replay.partition(), replay.offset()) == (place.partition(), place.offset()))
     }
 
-    /// Where the message was replayed to.
-    pub(super) fn replays_of(&self, id: Id) -> impl Iterator<Item = Place> {
-        let replays = self.replays.iter().filter(move |(_, replayed)| **replayed == id);
-        replays.map(|((partition, offset), _)| Place::new(*partition, *offset, false))
+    /// Where the message with this content was replayed to.
+    pub(super) fn replays_of(&self, id: Id, digest: u64) -> impl Iterator<Item = Place> {
+        let places = self.replays.get(&(id, digest)).into_iter().flatten();
+        places.map(|(partition, offset)| Place::new(*partition, *offset, false))
     }
 
     /// Messages, each counted once.

@@ -102,7 +102,7 @@ impl Stored {
         });
         // Behind a gap the run counts, and what stands before it is passed over; and so it is with a replay, since an older
         // program may have taken for poison what this one reads.
-        let is_replay = here.is_some_and(|here| published.is_replay(here, id));
+        let is_replay = here.is_some_and(|here| published.is_replay(here, id, content));
         let counts = here.filter(|here| is_replay || published.is_of_run(*here, id));
         self.walk.step(document, Record { place: counts.or(first), is_replay }, context, findings);
     }

@@ -43,8 +43,11 @@ impl Share {
     pub(crate) async fn grow(&mut self, bytes: usize) -> bool {
         self.bytes += bytes;
         let more = self.counted() - self.coming;
+        if more == 0 {
+            return true;
+        }
         let began = Instant::now();
-        while more > 0 && COMING.get() + more > COMING_MAX && !self.take_turn() {
+        while COMING.get() + more > COMING_MAX && !self.take_turn() {
             if !self.wait(began).await {
                 return false;
             }
@@ -58,8 +61,11 @@ impl Share {
     /// It has come to its end; `false` if there is no room to work on it in time.
     pub(crate) async fn complete(&mut self) -> bool {
         let more = self.counted() - self.whole;
+        if more == 0 {
+            return true;
+        }
         let began = Instant::now();
-        while more > 0 && WHOLE.get() + more > WHOLE_MAX {
+        while WHOLE.get() + more > WHOLE_MAX {
             if !self.wait(began).await {
                 return false;
             }

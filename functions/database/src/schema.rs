@@ -5,6 +5,8 @@ use crate::{Connection, Database, Error};
 
 /// The version that this program makes and reads.
 pub(crate) const VERSION: i64 = 2;
+/// The lowest version that has all that readers use: they do not wait for a writer to migrate it.
+const READABLE: i64 = 1;
 
 const MIGRATIONS: [&[&str]; VERSION as usize] = [FIRST, TENURE];
 
@@ -90,7 +92,7 @@ pub(crate) async fn migrate<C: Connection>(database: &Database<C>) -> Result<(),
 
 /// Whether a writer has made the schema yet.
 pub(crate) async fn is_made<C: Connection>(database: &Database<C>) -> Result<bool, Error> {
-    Ok(version(database).await? == VERSION)
+    Ok(version(database).await? >= READABLE)
 }
 
 /// The file's random id.

@@ -127,7 +127,8 @@ impl Relay {
     async fn confirm(&self, tenure: &Tenure) -> Option<End> {
         let mut wait = 50;
         while !self.process.stopping.get() {
-            match tenure.goes_on(&self.call_for_lease(Held::default().ttl()).await) {
+            let ttl = self.state.borrow().held.ttl();
+            match tenure.goes_on(&self.call_for_lease(ttl).await) {
                 Some(true) => return None,
                 Some(false) => return Some(End::LeaseLost),
                 None => self.process.pause(&mut wait, 250).await,

@@ -57,6 +57,17 @@ async fn a_reader_of_a_file_that_nobody_made_finds_nothing() {
 }
 
 #[tokio::test]
+async fn a_reader_needs_no_migration_that_changes_nothing_for_it() {
+    let outbox = Outbox::new();
+    let database = outbox.open().await;
+    database.accept(&[one(1)], ROOMY).await.unwrap();
+    database.run("PRAGMA user_version=1", &[]).await.unwrap();
+    let reader = Database::open_read_only(Native::open(&outbox.path), JournalSetting::Auto).await.unwrap();
+    assert_eq!(reader.outbox_id(), database.outbox_id());
+    assert_eq!(reader.depth().await.unwrap().messages, 1);
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_database_is_damaged_not_replaced() {
     let outbox = Outbox::new();
     std::fs::write(&outbox.path, vec![b'x'; 8192]).unwrap();
