@@ -19,7 +19,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
     let stack = rig::plan("rest").start().await;
     // So that caches and pools are what they are after work.
     rig::fill(&stack.client, MESSAGES, 100).await?;
-    crate::stored::rate(MESSAGES, async || crate::stored::count(&stack).await).await?;
+    crate::stored::all(MESSAGES, async || crate::stored::count(&stack).await).await?;
     tokio::time::sleep(QUIET).await;
     let (kafka, mongo) = servers::shared().await.pids();
     let own = [stack.host.pid(), stack.bridge().pid()];

@@ -42,7 +42,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
         });
         killed.add(&met?.all_well()?);
         let accepted = stack.statistics().await.accepted_total;
-        stored::rate(u64::try_from(accepted)?, async || stored::count(&stack).await).await?;
+        stored::all(u64::try_from(accepted)?, async || stored::count(&stack).await).await?;
         longest.push(longest_publishing(&stack).await?);
         twice.push(Ends::of(&stack)?.sum()? as f64 - accepted as f64);
         stack.stop().await;

@@ -61,7 +61,7 @@ async fn published(name: &str, messages: u64, conversations: u64) -> anyhow::Res
     let stack = rig::plan(name).setting("WIBER_ROLES", "relay").start_unready().await;
     rig::fill(&stack.client, messages, conversations).await?;
     let ends = Ends::of(&stack)?;
-    stored::rate(messages, async || ends.sum()).await?;
+    stored::all(messages, async || ends.sum()).await?;
     stack.bridge().kill().await;
     Ok(stack)
 }
