@@ -72,29 +72,26 @@ impl Keeper {
     async fn call(&self, note: &str) -> NextCall {
         let called = Instant::now();
         let ttl = self.held.borrow().ttl();
-        let called_for = self.source.lease(ttl).await;
+        let outcome = self.source.lease(ttl).await;
         let took = called.elapsed();
-        let answer = match called_for {
-            Ok(answer) => {
+        match &outcome {
+            Ok(_) => {
                 self.board.clear_note(note);
                 self.clear_refusal();
-                Answer::Granted(tenure(answer))
             }
             Err(error) => {
-                note_error(&self.source, &self.board, note, &error);
+                note_error(&self.source, &self.board, note, error);
                 self.metrics.count_retry(Operation::Outbox);
                 if matches!(error, Error::LeaseHeld { .. }) {
                     // How its disk is shows to the one that writes.
                     self.clear_refusal();
-                    Answer::HeldByAnother
                 } else {
-                    self.note_refusal(&error).await;
-                    Answer::Silence
+                    self.note_refusal(error).await;
                 }
             }
-        };
+        }
         let mut held = self.held.borrow().clone();
-        let next = held.answered(answer, took);
+        let next = held.answered(meaning(outcome), took);
         show(&self.source, &self.held, held);
         next
     }
@@ -133,18 +130,18 @@ impl Keeper {
     }
 }
 
-fn tenure(answer: LeaseAnswer) -> Tenure {
-    Tenure { outbox_id: answer.outbox_id, number: answer.tenure }
-}
-
-/// What a call for the lease, for as long as the keeper takes it, says of a tenure: whether it goes on, `None` if nobody knows.
-pub(super) async fn ask(source: &Source, begun: &Tenure, ttl: Duration) -> Option<bool> {
-    let answer = match source.lease(ttl).await {
-        Ok(answer) => Answer::Granted(tenure(answer)),
+fn meaning(outcome: Result<LeaseAnswer, Error>) -> Answer {
+    match outcome {
+        Ok(answer) => Answer::Granted(Tenure { outbox_id: answer.outbox_id, number: answer.tenure }),
         Err(Error::LeaseHeld { .. }) => Answer::HeldByAnother,
         Err(_) => Answer::Silence,
-    };
-    begun.goes_on(&answer)
+    }
+}
+
+/// What a call for the lease, for as long as the keeper takes it, says of a tenure: whether it goes on, `None` if nobody
+/// knows.
+pub(super) async fn ask(source: &Source, begun: &Tenure, ttl: Duration) -> Option<bool> {
+    begun.goes_on(&meaning(source.lease(ttl).await))
 }
 
 fn show(source: &Source, shown: &watch::Sender<Held>, held: Held) {
