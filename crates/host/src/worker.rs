@@ -14,11 +14,11 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use wasmtime::AsContextMut;
 use wasmtime::component::{Accessor, Func};
 use wasmtime_wasi_http::WasiHttpView;
-use wasmtime_wasi_http::handler::{Prepared, Proxy};
+use wasmtime_wasi_http::handler::{ExpirationError, Prepared, Proxy};
 
 use crate::Error;
 use crate::args::Args;
@@ -113,10 +113,12 @@ async fn drive(
             never = &mut beating => match never {},
             job = next(accessor, function, (jobs, gate)), if retires.is_some() && running.len() < args.concurrent_requests.get() => {
                 match job {
-                    // Nobody waits any more for a job whose client has left, or whose time ran out in the queue.
+                    // Nobody waits any more for a job whose client has left.
                     Some(job) if job.answer.is_canceled() => {}
+                    // That its time ran out in the queue says nothing about this instance.
+                    Some(job) if job.deadline <= Instant::now() => drop(job.answer.send(Err(ExpirationError.into()))),
                     Some(job) => {
-                        running.push(start(accessor, proxy, job, args.request_limit)?);
+                        running.push(start(accessor, proxy, job)?);
                         if running.len() >= args.concurrent_requests.get() {
                             gate.close();
                         }
@@ -163,11 +165,10 @@ fn start<'a>(
     accessor: &'a Accessor<State>,
     proxy: &'a Proxy,
     job: Job,
-    limit: Duration,
 ) -> wasmtime::Result<impl Future<Output = wasmtime::Result<bool>> + use<'a>> {
     let prepared = accessor
         .with(|mut store| Prepared::new(store.as_context_mut(), proxy, job.request, State::http, job.answer))?;
-    Ok(prepared.run(accessor, sleep(limit)))
+    Ok(prepared.run(accessor, sleep_until(job.deadline)))
 }
 
 /// Counts on while it is polled, which is while the event loop turns.
