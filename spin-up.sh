@@ -29,7 +29,13 @@ while IFS='=' read -r name value; do
 done <"$secrets"
 
 listen=(--listen 127.0.0.1:8000)
+# Spin makes an instance for each request that meets none at rest, hands requests to all of them in turn, and keeps them
+# for a second. Each would commit alone then; few that soon end share their commits (guides/performance.md).
+idle=(--idle-instance-timeout 1ms)
 for argument in "$@"; do
-    if [[ $argument == --listen || $argument == --listen=* ]]; then listen=(); fi
+    case $argument in
+    --listen | --listen=*) listen=() ;;
+    --idle-instance-timeout | --idle-instance-timeout=*) idle=() ;;
+    esac
 done
-exec spin up "${listen[@]}" --runtime-config-file runtime-config.toml "$@"
+exec spin up "${listen[@]}" "${idle[@]}" --runtime-config-file runtime-config.toml "$@"

@@ -56,7 +56,9 @@ pub fn spec(host: Host, settings: &Settings, folder: &Path) -> Spec {
         }
         Host::Spin => {
             let program = binaries::spin().unwrap_or_else(|| PathBuf::from("spin"));
-            Spec::new("spin", program, log).args(["up", "--from"]).arg(&settings.manifest)
+            // As spin-up.sh starts it.
+            let up = Spec::new("spin", program, log).args(["up", "--idle-instance-timeout", "1ms"]);
+            up.arg("--from").arg(&settings.manifest)
         }
     };
     let spec = spec.arg("--runtime-config-file").arg(&settings.runtime_config);
