@@ -14,6 +14,13 @@ impl Goal {
             Self::AtMost(most) => value <= most,
         }
     }
+
+    fn of(self, basis: f64) -> Self {
+        match self {
+            Self::AtLeast(least) => Self::AtLeast(least / basis),
+            Self::AtMost(most) => Self::AtMost(most / basis),
+        }
+    }
 }
 
 /// One figure over several runs.
@@ -27,11 +34,13 @@ pub(crate) struct Figure {
     pub(crate) goal: Option<Goal>,
     /// What this machine does without Wiber, measured in the same run, in the same unit.
     pub(crate) limit: Option<(String, f64)>,
+    /// What that was on the machine that the goal was set on. Machines differ, so that the goal counts as a part of it.
+    pub(crate) basis: Option<f64>,
 }
 
 impl Figure {
     pub(crate) fn new(what: impl Into<String>, unit: &'static str, runs: Vec<f64>) -> Self {
-        Self { what: what.into(), unit, runs, goal: None, limit: None }
+        Self { what: what.into(), unit, runs, goal: None, limit: None, basis: None }
     }
 
     pub(crate) fn goal(self, goal: Goal) -> Self {
@@ -40,6 +49,10 @@ impl Figure {
 
     pub(crate) fn limit(self, what: &str, runs: &[f64]) -> Self {
         Self { limit: Some((what.to_owned(), median(runs))), ..self }
+    }
+
+    pub(crate) fn basis(self, basis: f64) -> Self {
+        Self { basis: Some(basis), ..self }
     }
 
     pub(crate) fn median(&self) -> f64 {
@@ -55,6 +68,11 @@ impl Figure {
     /// The part of the limit that was reached.
     pub(crate) fn ratio(&self) -> Option<f64> {
         self.limit.as_ref().map(|(_, limit)| self.median() / limit)
+    }
+
+    /// The goal as a part of the limit that it was set beside.
+    pub(crate) fn goal_ratio(&self) -> Option<Goal> {
+        Some(self.goal?.of(self.basis?))
     }
 }
 
@@ -103,5 +121,12 @@ mod tests {
         assert_eq!((figure.median(), figure.range(), figure.ratio()), (2.0, (1.0, 3.0), Some(0.5)));
         assert!(figure.goal.is_some_and(|goal| goal.is_met(figure.median())));
         assert!((median(&[1.0, 2.0]) - 1.5).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_goal_counts_as_a_part_of_what_its_machine_did() {
+        let figure = Figure::new("x", "/s", vec![40.0]).goal(Goal::AtLeast(100.0)).limit("wall", &[80.0]).basis(250.0);
+        assert_eq!((figure.ratio(), figure.goal_ratio()), (Some(0.5), Some(Goal::AtLeast(0.4))));
+        assert_eq!(Figure::new("x", "/s", vec![40.0]).goal(Goal::AtLeast(100.0)).goal_ratio(), None);
     }
 }

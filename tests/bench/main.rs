@@ -7,6 +7,7 @@
 mod args;
 mod ends;
 mod figure;
+mod held;
 mod limits;
 mod load;
 mod machine;

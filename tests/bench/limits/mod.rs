@@ -3,3 +3,4 @@
 pub(crate) mod disk;
 pub(crate) mod kafka;
 pub(crate) mod mongo;
+pub(crate) mod steps;

@@ -17,7 +17,8 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(
         out,
         "Repeat it with `{}`. Every figure is the median of its runs, with their range. Beside \
-         some stands what the machine, a server or a bare handler does without Wiber, measured in the same run. Load generator, servers and Wiber share the processors.\n",
+         some stands what the machine, a server or a bare handler does without Wiber, measured in the same run. Load generator, servers and Wiber share the processors. Goals were set on another machine of two cores: where what it did without Wiber is known, \
+         the goal is judged as a part of that too, which is what carries over.\n",
         report.command
     )?;
     let versions: Vec<String> = report.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();

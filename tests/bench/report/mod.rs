@@ -74,17 +74,20 @@ fn cells(figure: &Figure) -> [String; 5] {
     let (least, most) = figure.range();
     let value = format!("{} {}", number(figure.median()), figure.unit);
     let range = if figure.runs.len() > 1 { format!("{}–{}", number(least), number(most)) } else { String::new() };
-    let goal = figure.goal.map_or(String::new(), |goal| {
-        let word = if goal.is_met(figure.median()) { "met" } else { "not met" };
-        match goal {
-            Goal::AtLeast(least) => format!("≥ {} {word}", number(least)),
-            Goal::AtMost(most) => format!("≤ {} {word}", number(most)),
-        }
-    });
+    let goal = figure.goal.map_or(String::new(), |goal| verdict(goal, figure.median()));
     let limit = figure.limit.as_ref().zip(figure.ratio()).map_or(String::new(), |((what, limit), ratio)| {
-        format!("{ratio:.2} of {what} ({} {})", number(*limit), figure.unit)
+        let goal = figure.goal_ratio().map_or(String::new(), |goal| format!("; goal {}", verdict(goal, ratio)));
+        format!("{ratio:.2} of {what} ({} {}){goal}", number(*limit), figure.unit)
     });
     [figure.what.clone(), value, range, goal, limit]
+}
+
+fn verdict(goal: Goal, value: f64) -> String {
+    let word = if goal.is_met(value) { "met" } else { "not met" };
+    match goal {
+        Goal::AtLeast(least) => format!("≥ {} {word}", number(least)),
+        Goal::AtMost(most) => format!("≤ {} {word}", number(most)),
+    }
 }
 
 /// Three digits that count, and thousands set apart.
@@ -127,5 +130,13 @@ mod tests {
             Figure::new("accepted", "/s", vec![9.0, 11.0, 10.0]).goal(Goal::AtLeast(20.0)).limit("wall", &[40.0]);
         let outcome = Outcome { figures: vec![figure], ..Outcome::default() };
         assert_eq!(table(&outcome), "  accepted  10.0 /s  9.00–11.0  ≥ 20.0 not met  0.25 of wall (40.0 /s)");
+    }
+
+    #[test]
+    fn a_line_tells_the_goal_as_a_part_too() {
+        let figure = Figure::new("accepted", "/s", vec![10.0]).goal(Goal::AtLeast(20.0)).limit("wall", &[20.0]);
+        let outcome = Outcome { figures: vec![figure.basis(50.0)], ..Outcome::default() };
+        let line = "  accepted  10.0 /s    ≥ 20.0 not met  0.50 of wall (20.0 /s); goal ≥ 0.40 met";
+        assert_eq!(table(&outcome), line);
     }
 }

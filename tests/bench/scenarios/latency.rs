@@ -10,27 +10,29 @@ use wiber_tests::stack::Stack;
 use crate::args::Args;
 use crate::figure::{Figure, Goal, Outcome};
 use crate::load::{self, Load, Pace};
-use crate::{machine, rig};
+use crate::{held, limits, machine, rig};
 
 const EVERY: Duration = Duration::from_millis(100);
 /// After this long without a message the relay may look less often.
 const REST: Duration = Duration::from_secs(12);
 /// First messages after a rest, a run.
 const FIRSTS: usize = 5;
-/// Connections of the load beside which is measured.
-const CONNECTIONS: usize = 64;
 /// Between two looks whether it is there: without it they would take the processors from what is measured.
 const LOOK: Duration = Duration::from_millis(1);
+/// What the three steps took on the machine that the goals were set on: an fdatasync 0.125 ms, a round trip to Kafka 0.1, a
+/// majority write 0.8.
+const STEPS: f64 = 1.025;
 /// How long a message may take.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     let stack = rig::plan("latency").start().await;
-    let mut alone = Quantiles::default();
+    let (mut alone, mut steps) = (Quantiles::default(), Vec::new());
     paced(&stack, Duration::from_secs(3)).await?;
     for _ in args.each_run() {
         outcome.idle.push(machine::idle_share().await);
+        steps.push(limits::steps::of(&stack).await?);
         alone.add(&paced(&stack, args.measured() * 2).await?);
     }
     println!("  a message every 100 ms: p50 {:.1?} ms, p99 {:.1?} ms", alone.p50, alone.p99);
@@ -45,12 +47,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
         slowest.push(run.iter().copied().fold(0.0, f64::max));
         firsts.push(crate::figure::median(&run));
     }
-    let half = f64::from(args.path_rate) / 2.0;
+    let half = held::rate(&args).await? / 2.0;
     let mut loaded = Quantiles::default();
     for _ in args.each_run() {
         let load = Load {
             address: rig::address(&stack)?,
-            connections: CONNECTIONS,
+            connections: held::CONNECTIONS,
             pace: Pace::Open(half),
             warm_up: Duration::from_secs(2),
             measured: args.measured() * 2,
@@ -63,8 +65,16 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
     println!("  beside {half:.0}/s: p50 {:.1?} ms, p99 {:.1?} ms", loaded.p50, loaded.p99);
     stack.stop().await;
     let every = "a message every 100 ms";
-    outcome.figures.push(Figure::new(format!("p50, {every}"), "ms", alone.p50).goal(Goal::AtMost(4.0)));
-    outcome.figures.push(Figure::new(format!("p99, {every}"), "ms", alone.p99).goal(Goal::AtMost(12.0)));
+    let sums: Vec<f64> = steps.iter().map(limits::steps::Steps::sum).collect();
+    let beside = |figure: Figure| figure.limit("the three steps one after the other", &sums).basis(STEPS);
+    outcome.figures.push(beside(Figure::new(format!("p50, {every}"), "ms", alone.p50).goal(Goal::AtMost(4.0))));
+    outcome.figures.push(beside(Figure::new(format!("p99, {every}"), "ms", alone.p99).goal(Goal::AtMost(12.0))));
+    let step = |word: &str, of: fn(&limits::steps::Steps) -> f64| {
+        Figure::new(format!("step: {word}, p50"), "ms", steps.iter().map(of).collect())
+    };
+    outcome.figures.push(step("an fdatasync", |steps| steps.disk));
+    outcome.figures.push(step("a record to Kafka, acks=all", |steps| steps.kafka));
+    outcome.figures.push(step("a document to MongoDB, by majority and journaled", |steps| steps.mongo));
     outcome.figures.push(Figure::new("the first after 12 s, median", "ms", firsts));
     outcome.figures.push(Figure::new("the first after 12 s, slowest", "ms", slowest).goal(Goal::AtMost(40.0)));
     outcome.figures.push(Figure::new(format!("p50 beside {half:.0} messages a second"), "ms", loaded.p50));

@@ -5,12 +5,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wiber_tests::stack::Stack;
 
+use super::accept;
 use crate::args::Args;
 use crate::figure::{Figure, Goal, Outcome, Plot, median};
 use crate::load::{self, Load, Pace};
-use crate::{machine, rig, stored};
+use crate::{held, machine, rig, stored};
 
-const CONNECTIONS: usize = 64;
 const WARM_UP: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(1);
 /// Of the rate, what the outbox may gain in a second, since its depth trembles.
@@ -25,13 +25,15 @@ struct Look {
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
+    let goal = f64::from(args.path_rate);
+    let bare = accept::bare_rate(&args).await?;
+    let rate = held::rate(&args).await?;
     let stack = rig::plan("path").start().await;
     let measured = Duration::from_secs(args.path_seconds);
-    let rate = f64::from(args.path_rate);
     outcome.idle.push(machine::idle_share().await);
     let load = Load {
         address: rig::address(&stack)?,
-        connections: CONNECTIONS,
+        connections: held::CONNECTIONS,
         pace: Pace::Open(rate),
         warm_up: WARM_UP,
         measured,
@@ -46,10 +48,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
     let growth = (last.rows - first.rows) / seconds;
     let deepest = looks.iter().map(|look| look.rows).fold(0.0, f64::max);
     println!("  accepted {:.0}/s, stored {stored_rate:.0}/s, outbox {growth:+.0}/s, at most {deepest:.0}", met.rate());
-    let accepted = Figure::new("accepted", "/s", vec![met.rate()]).goal(Goal::AtLeast(rate * (1.0 - STEADY)));
+    let bare = |figure: Figure| figure.limit("what a bare handler accepts", &[bare]).basis(accept::BARE_RATE);
+    let accepted = Figure::new("accepted", "/s", vec![met.rate()]);
     let stored_figure = Figure::new("stored, second half", "/s", vec![stored_rate]);
-    outcome.figures.push(accepted);
-    outcome.figures.push(stored_figure.goal(Goal::AtLeast(rate * (1.0 - STEADY))));
+    outcome.figures.push(bare(accepted.goal(Goal::AtLeast(goal * (1.0 - STEADY)))));
+    outcome.figures.push(bare(stored_figure.goal(Goal::AtLeast(goal * (1.0 - STEADY)))));
     outcome.figures.push(
         Figure::new("growth of the outbox, second half", "rows/s", vec![growth]).goal(Goal::AtMost(rate * STEADY)),
     );
@@ -57,7 +60,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
     outcome.figures.push(Figure::new("p50 of accepting, on its schedule", "ms", vec![met.quantile(0.5)]));
     outcome.figures.push(Figure::new("p99 of accepting, on its schedule", "ms", vec![met.quantile(0.99)]));
     let rows: Vec<f64> = second_half.iter().map(|look| look.rows).collect();
-    outcome.notes.push(format!("{} s at {rate}/s; median of the rows {:.0}", args.path_seconds, median(&rows)));
+    outcome.notes.push(format!(
+        "{} s at {rate:.0}/s, the highest rate up to {goal:.0}/s that was held for some seconds; median of the rows {:.0}",
+        args.path_seconds,
+        median(&rows)
+    ));
     outcome.plots.push(Plot {
         name: "path",
         title: format!("Rows in the outbox while {rate:.0} messages a second pass"),

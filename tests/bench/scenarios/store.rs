@@ -30,7 +30,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
         stack.store.database().drop().await?;
     }
     let rate = Figure::new("stored", "/s", rates).goal(Goal::AtLeast(35_000.0));
-    outcome.figures.push(rate.limit("insert_many of the same documents, the same indexes", &bare));
+    outcome.figures.push(rate.limit("insert_many of the same documents, the same indexes", &bare).basis(50_000.0));
     outcome.figures.push(Figure::new("the ledger's fields, of a message's time", "%", shares).goal(Goal::AtMost(5.0)));
     outcome.notes.push(format!("{} messages of {CONVERSATIONS} conversations a run", args.messages));
     Ok(outcome)
