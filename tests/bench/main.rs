@@ -41,6 +41,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let old = args.compare.as_deref().map(report::compare::read).transpose()?;
     let chosen = scenarios::chosen(&args.scenarios)?;
     wiber_tests::binaries::check_components();
+    wiber_tests::servers::will_last();
     let mut report = report::Report::begin(args);
     for scenario in chosen {
         println!("{}: {}", scenario.name, scenario.title);

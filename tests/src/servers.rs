@@ -2,6 +2,7 @@
 //! one test at a time. They are started when first asked for.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard, OnceCell};
 use wiber_servers::kafka::{self, Kafka};
@@ -30,6 +31,7 @@ impl Servers {
 }
 
 static SHARED: OnceCell<Result<Servers, String>> = OnceCell::const_new();
+static LASTING: AtomicBool = AtomicBool::new(false);
 static DISTURBABLE: Mutex<Option<Kafka>> = Mutex::const_new(None);
 
 /// The shared servers.
@@ -73,10 +75,17 @@ pub async fn stop_all() {
     }
 }
 
+/// Has the shared Kafka started as one that runs for long. Only before it is used first.
+pub fn will_last() {
+    LASTING.store(true, Ordering::Relaxed);
+}
+
 async fn start() -> Result<Servers, wiber_servers::Error> {
     let tools = tools::ensure(&tools::default_cache(), &Progress::new()).await?;
+    let is_lasting = LASTING.load(Ordering::Relaxed);
+    let options = kafka::Options { is_lasting, ..kafka::Options::new(run::subfolder("kafka")) };
     let (kafka, mongo) = tokio::try_join!(
-        kafka::start(&tools.kafka, kafka::Options::new(run::subfolder("kafka"))),
+        kafka::start(&tools.kafka, options),
         mongo::start(&tools.mongo, mongo::Options::new(run::subfolder("mongo"))),
     )?;
     Ok(Servers {

@@ -118,6 +118,7 @@ impl Up<'_> {
             log: data.join("logs/kafka.log"),
             port: Some(self.arguments.kafka_port),
             controller_port: Some(self.arguments.kafka_controller_port),
+            is_lasting: true,
             ..kafka::Options::new(data.join("kafka"))
         };
         let kafka = kafka::start(&tools, options).await?;

@@ -16,6 +16,8 @@ const READY_MAX: Duration = Duration::from_secs(120);
 /// How long an orderly stop may take.
 const STOP_MAX: Duration = Duration::from_secs(20);
 const START_TRIES: u32 = 3;
+/// Java's first compiler only: what ends soon is done earlier.
+const QUICK: &str = "-XX:TieredStopAtLevel=1";
 
 /// A node of a controller quorum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,9 @@ pub struct Options {
     pub cluster_id: String,
     /// SCRAM-SHA-256 users and their passwords, made when the data folder is; after that they are Kafka's own.
     pub users: Vec<(String, String)>,
+    /// Whether it runs for long: then Java compiles what is hot once more and better, as it does by default. That pays after
+    /// some minutes of load only.
+    pub is_lasting: bool,
     /// Broker properties that are added or that replace this crate's.
     pub properties: Vec<(String, String)>,
 }
@@ -65,6 +70,7 @@ impl Options {
             quorum: Vec::new(),
             cluster_id: "d2liZXItbG9jYWwta2Fmaw".into(),
             users: Vec::new(),
+            is_lasting: false,
             properties: Vec::new(),
         }
     }
@@ -108,6 +114,7 @@ async fn try_start(tools: &tools::Kafka, options: Options) -> Result<Kafka, Erro
     let properties = properties::write(&options)?;
     format::once(tools, &options, &properties).await?;
     let spec = Spec::new("Kafka", &tools.java, &options.log)
+        .args((!options.is_lasting).then_some(QUICK))
         .args(java_arguments(tools))
         .args(["kafka.Kafka".into(), properties.into_os_string()]);
     let process = Process::spawn(spec)?;
@@ -124,7 +131,6 @@ fn java_arguments(tools: &tools::Kafka) -> Vec<std::ffi::OsString> {
         "-Xms128m",
         "-Xmx512m",
         "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
         "-Djava.awt.headless=true",
         "-Dorg.slf4j.simpleLogger.showDateTime=true",
         "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSX",
@@ -158,7 +164,11 @@ impl Kafka {
     /// If it fails, with what it wrote.
     pub async fn tool(&self, tools: &tools::Kafka, class: &str, arguments: &[&str]) -> Result<(), Error> {
         let mut tool = Command::new(&tools.java);
-        tool.args(java_arguments(tools)).args([class, "--bootstrap-server", &format!("127.0.0.1:{}", self.port())]);
+        tool.arg(QUICK).args(java_arguments(tools)).args([
+            class,
+            "--bootstrap-server",
+            &format!("127.0.0.1:{}", self.port()),
+        ]);
         tool.args(arguments);
         command::run("running a tool of Kafka's", class, tool, |_| ()).await
     }

@@ -1,39 +1,69 @@
 //! The disk: how many times a second one page can be made durable.
 
 use std::fs::File;
-use std::io::{Seek as _, SeekFrom, Write as _};
-use std::path::Path;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-const PAGE: usize = 4096;
+const PAGE: [u8; 4096] = [7; 4096];
 /// Pages that are written over and over, laid out before, so that the file does not grow.
 const PAGES: u64 = 1024;
+
+/// A file of its own, gone once this is dropped.
+pub(crate) struct Pages {
+    path: PathBuf,
+    file: File,
+    written: AtomicU64,
+}
+
+impl Pages {
+    /// Lays the pages out.
+    ///
+    /// # Errors
+    /// If the folder cannot be written to.
+    pub(crate) fn create(folder: &Path) -> std::io::Result<Self> {
+        let path = folder.join("limit.tmp");
+        let pages = Self { file: File::create(&path)?, path, written: AtomicU64::new(0) };
+        (0..PAGES).try_for_each(|_| pages.write())?;
+        pages.file.sync_all()?;
+        Ok(pages)
+    }
+
+    /// Writes a page and makes it durable by `fdatasync`.
+    ///
+    /// # Errors
+    /// If the disk does not take it.
+    pub(crate) fn sync_one(&self) -> std::io::Result<()> {
+        self.write()?;
+        self.file.sync_data()
+    }
+
+    fn write(&self) -> std::io::Result<()> {
+        let at = self.written.fetch_add(1, Ordering::Relaxed) % PAGES;
+        self.file.write_all_at(&PAGE, at * PAGE.len() as u64)
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
 
 /// Writes of a page followed by `fdatasync`, a second, one after the other.
 ///
 /// # Errors
 /// If the folder cannot be written to.
 pub(crate) async fn syncs(folder: &Path, measured: Duration) -> anyhow::Result<f64> {
-    let path = folder.join("limit.tmp");
+    let pages = Pages::create(folder)?;
     let counted = tokio::task::spawn_blocking(move || {
-        let counted = write(&path, measured);
-        let _ = std::fs::remove_file(&path);
-        counted
+        let (began, mut count) = (Instant::now(), 0_u64);
+        while began.elapsed() < measured {
+            pages.sync_one()?;
+            count += 1;
+        }
+        Ok::<_, std::io::Error>(count)
     });
     Ok(counted.await?? as f64 / measured.as_secs_f64())
-}
-
-fn write(path: &Path, measured: Duration) -> std::io::Result<u64> {
-    let mut file = File::create(path)?;
-    let page = vec![7_u8; PAGE];
-    (0..PAGES).try_for_each(|_| file.write_all(&page))?;
-    file.sync_all()?;
-    let (began, mut count) = (Instant::now(), 0);
-    while began.elapsed() < measured {
-        file.seek(SeekFrom::Start(count % PAGES * PAGE as u64))?;
-        file.write_all(&page)?;
-        file.sync_data()?;
-        count += 1;
-    }
-    Ok(count)
 }

@@ -8,16 +8,18 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::{Acknowledgment, WriteConcern};
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use tokio::time::MissedTickBehavior;
 use wiber_tests::stack::Stack;
 use wiber_tests::{kafka, names};
 
 use super::disk;
 use crate::figure::median;
 
-/// How often each is done.
-const TIMES: u32 = 100;
-/// Not counted, at first.
-const WARM_UP: u32 = 20;
+/// How often each is done, and how often before it counts.
+const TIMES: u32 = 40;
+const WARM_UP: u32 = 5;
+/// As often as the messages that they are compared with come: a machine that rested in between is slower.
+pub(crate) const EVERY: Duration = Duration::from_millis(100);
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Medians, milliseconds.
@@ -28,18 +30,24 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
+    pub(crate) fn each(&self) -> [f64; 3] {
+        [self.disk, self.kafka, self.mongo]
+    }
+
     /// One after the other.
     pub(crate) fn sum(&self) -> f64 {
-        self.disk + self.kafka + self.mongo
+        self.each().iter().sum()
     }
 }
 
-/// Measures each alone, on a deployment that does nothing meanwhile.
+/// Measures each alone, at the pace of [`EVERY`], on a deployment that does nothing meanwhile.
 ///
 /// # Errors
 /// If one of them fails.
 pub(crate) async fn of(stack: &Stack) -> anyhow::Result<Steps> {
-    let disk = 1000.0 / disk::syncs(stack.folder(), Duration::from_secs(1)).await?;
+    let file = disk::Pages::create(stack.folder())?;
+    let disk = timed(async || Ok(file.sync_one()?)).await?;
+    drop(file);
     let topic = names::unique("bench-step");
     kafka::create(&stack.kafka, &topic, 1).await;
     let mut config = ClientConfig::new();
@@ -69,8 +77,10 @@ pub(crate) async fn of(stack: &Stack) -> anyhow::Result<Steps> {
 
 /// The median of doing something again and again, milliseconds.
 async fn timed(step: impl AsyncFn() -> anyhow::Result<()>) -> anyhow::Result<f64> {
-    let mut took = Vec::new();
+    let (mut took, mut clock) = (Vec::new(), tokio::time::interval(EVERY));
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for time in 0..WARM_UP + TIMES {
+        clock.tick().await;
         let began = Instant::now();
         step().await?;
         if time >= WARM_UP {

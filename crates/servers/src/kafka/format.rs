@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Options, data, java_arguments};
+use super::{Options, QUICK, data, java_arguments};
 use crate::{Error, command, tools};
 
 /// Formats the data folder unless it is there. It is filled under another name, so that an interrupted formatting is
@@ -25,7 +25,7 @@ pub(super) async fn once(tools: &tools::Kafka, options: &Options, properties: &P
     let text = format!("{text}log.dirs={}\n", filling.display());
     fs::write(&own, text).map_err(Error::io("write", &own))?;
     let mut format = Command::new(&tools.java);
-    format.args(java_arguments(tools)).args(["kafka.tools.StorageTool", "format", "--cluster-id"]);
+    format.arg(QUICK).args(java_arguments(tools)).args(["kafka.tools.StorageTool", "format", "--cluster-id"]);
     format.args([OsString::from(&options.cluster_id), "--config".into(), own.into_os_string()]);
     for (user, password) in &options.users {
         format.args(["--add-scram".into(), format!("SCRAM-SHA-256=[name={user},password={password}]")]);
