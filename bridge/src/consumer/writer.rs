@@ -1,6 +1,7 @@
 //! Carries out the sequence rule on the store: the consumer's steps (c) to (f).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,8 @@ pub(super) async fn write(
     let store = &shared.store;
     let mut writes = Retry::new(Operation::Store, &shared.metrics, stop);
     let mut reads = Retry::new(Operation::Lookup, &shared.metrics, stop);
+    // What failed once may do so for a reason of its own, which others need not suffer from.
+    let mut is_alone = false;
     loop {
         match batch.next(heads) {
             Step::Finished => return Ok(()),
@@ -51,7 +54,12 @@ pub(super) async fn write(
             Step::Write(places) => {
                 let documents = documents(batch, &places, records, shared, partition);
                 // A write is never interrupted: giving up the partition waits for it.
-                match shared.store.insert(&documents).await {
+                let outcome = match is_alone {
+                    true => store.insert(&documents).await,
+                    false => store.insert_together(&documents).await,
+                };
+                is_alone = !matches!(outcome, Outcome::Done);
+                match outcome {
                     Outcome::Done => {
                         writes.succeeded(STORING);
                         batch.written(&places, heads);
@@ -87,7 +95,7 @@ fn documents(
     records: &[&Record],
     shared: &Shared,
     partition: i32,
-) -> Vec<MessageDocument> {
+) -> Arc<[MessageDocument]> {
     let stored_at = unix_ms();
     let document = |place: &Place| {
         let record = records[place.index];

@@ -9,7 +9,7 @@ use mongodb::error::{ErrorKind, WriteFailure};
 pub(super) const DUPLICATE_KEY: i32 = 11_000;
 
 /// A failed step. None of them says that a write did not happen: see [`super::Outcome`] for that.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The connection string is malformed, or its SRV record cannot be resolved.
     #[error("MONGO_URI cannot be used")]
@@ -39,6 +39,12 @@ pub enum Error {
         step: &'static str,
         /// The limit, milliseconds.
         limit_ms: u128,
+    },
+    /// Whoever had taken it along ended before the answer.
+    #[error("{step} in MongoDB was begun together with others and not waited for")]
+    Abandoned {
+        /// What was tried.
+        step: &'static str,
     },
     /// A document is not what this program writes.
     #[error("a document of {collection} has another shape than this program writes: {detail}")]

@@ -13,8 +13,10 @@ mod lookup;
 mod meta;
 mod prepare;
 mod query;
+mod together;
 mod write;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::bson::Document;
@@ -22,6 +24,7 @@ use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, ReadCon
 use mongodb::{Client, Collection, Database};
 
 use crate::config;
+use together::Together;
 
 pub use audit::{Found, IDS_MAX, Scan, Scope};
 pub use dead_letter::DeadLetter;
@@ -45,6 +48,7 @@ pub struct Store {
     dead_letters: Collection<Document>,
     meta: Collection<Document>,
     write_limit: Duration,
+    together: Arc<Together>,
 }
 
 impl Store {
@@ -66,6 +70,7 @@ impl Store {
             dead_letters: database.collection_with_options(DEAD_LETTERS, settled.clone()),
             meta: database.collection_with_options(META, settled),
             write_limit: config.write_timeout + limits::WRITE_MARGIN,
+            together: Arc::new(Together::new()),
             client,
             database,
         })

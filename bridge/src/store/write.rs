@@ -11,8 +11,10 @@ use super::{Error, MessageDocument, Origin, Store};
 /// The last of the rows that a document names.
 pub(super) const ORIGIN_LAST: &str = "settles.999";
 
+pub(super) const STORING: &str = "storing messages";
+
 /// How a write ended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Outcome {
     /// Every document is in the journals of a majority.
     Done,
@@ -48,13 +50,16 @@ impl Doubt {
 impl Store {
     /// Inserts the documents in order, stopping at the first that fails, with a journaled majority and a time limit.
     pub async fn insert(&self, documents: &[MessageDocument]) -> Outcome {
-        const STEP: &str = "storing messages";
+        self.insert_all(documents).await
+    }
+
+    pub(super) async fn insert_all<'a>(&self, documents: impl IntoIterator<Item = &'a MessageDocument>) -> Outcome {
         let write = self.messages.insert_many(documents).ordered(true);
         match tokio::time::timeout(self.write_limit, async { write.await }).await {
             Ok(Ok(_)) => Outcome::Done,
             Ok(Err(source)) => {
                 let doubt = classify(&source);
-                let error = Error::Failed { step: STEP, source };
+                let error = Error::Failed { step: STORING, source };
                 match doubt {
                     Some(doubt) => Outcome::Doubtful(doubt, error),
                     None => Outcome::NothingWritten(error),
@@ -62,7 +67,7 @@ impl Store {
             }
             Err(_) => Outcome::Doubtful(
                 Doubt::Unknown,
-                Error::TimedOut { step: STEP, limit_ms: self.write_limit.as_millis() },
+                Error::TimedOut { step: STORING, limit_ms: self.write_limit.as_millis() },
             ),
         }
     }

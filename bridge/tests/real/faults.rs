@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use mongodb::bson::{Document, doc};
 use wiber_bridge::store::{GapReason, NewGap};
+use wiber_model::Message;
 
 use crate::gaps::{closed, gap, resend};
 use crate::harness::{Site, check_order, message, messages, read_all, servers, site, site_with_app, until};
@@ -19,15 +20,19 @@ async fn check(name: &str, failure: Document) {
     data.extend(failure);
     let mode = doc! { "activationProbability": 0.5 };
     let fail = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
-    let sent = messages("alice", "bob", 120);
+    // Several partitions, whose writes go together, and as many messages in each as several writes take.
+    let sent: Vec<(&str, Vec<Message>)> =
+        ["bob", "carol", "dave"].map(|other| (other, messages("alice", other, 120))).into();
     let first = site.consume();
     let _guard = FAIL_POINT.lock().await;
     admin.run_command(fail).await.unwrap();
-    for (position, message) in (0..).zip(&sent) {
-        site.produce(message, position).await;
-        if position % 40 == 39 {
-            for repeat in &sent[10..20] {
-                site.produce(repeat, 0).await;
+    for at in 0..120 {
+        for (_, messages) in &sent {
+            site.produce(&messages[at], i64::try_from(at).unwrap()).await;
+            if at % 40 == 39 {
+                for repeat in &messages[10..20] {
+                    site.produce(repeat, 0).await;
+                }
             }
         }
     }
@@ -39,14 +44,16 @@ async fn check(name: &str, failure: Document) {
     })
     .await;
     admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await.unwrap();
-    check_order(&site.conversation("alice", "bob", sent.len()).await, &sent);
+    for (other, messages) in &sent {
+        check_order(&site.conversation("alice", other, messages.len()).await, messages);
+    }
     assert_eq!(site.store.dead_letter_count().await.unwrap(), 0, "a transient fault must not dead-letter");
     first.stop().await;
     second.stop().await;
 }
 
 /// The server has one fail point of this name.
-static FAIL_POINT: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+pub(crate) static FAIL_POINT: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_connection_costs_nothing() {

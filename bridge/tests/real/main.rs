@@ -9,5 +9,6 @@ mod harness;
 mod outbox;
 mod queries;
 mod relay;
+mod together;
 mod topics;
 mod writes;

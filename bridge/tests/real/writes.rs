@@ -16,7 +16,7 @@ use wiber_servers::process::{Process, Spec};
 
 use crate::harness::{OUTBOX_ID, message, messages, servers, store, until};
 
-fn document(message: &Message, seq: i64) -> MessageDocument {
+pub(crate) fn document(message: &Message, seq: i64) -> MessageDocument {
     let hops = Hops { accepted_at: 1, published_at: 2, stored_at: 3 };
     MessageDocument::new(message, seq, Place { topic: "t".into(), partition: 0, offset: seq }, hops, Trace::default())
 }
