@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use wiber_model::outbox::{Changed, PublishedRow, ROWS_MAX, ReadAnswer, Which};
+use wiber_model::outbox::{Changed, PublishedRow, ROWS_MAX, ReadAnswer, WAIT_MS_BUSY, Which};
 
 use super::course::Course;
 use super::drain::Drain;
@@ -33,6 +33,10 @@ pub(super) const SILENCE_MAX: Duration = Duration::from_secs(45);
 const SILENCE_LEADERLESS_MAX: Duration = Duration::from_secs(12);
 /// How long a read waits for the first row.
 const READ_WAIT: Duration = Duration::from_secs(5);
+/// The same while messages come: the outbox looks for them more often then.
+const READ_WAIT_BUSY: Duration = Duration::from_millis(WAIT_MS_BUSY as u64);
+/// After how long without a row none is expected soon.
+const RESTS_AFTER: Duration = Duration::from_secs(10);
 
 /// How a session ended.
 #[derive(Debug)]
@@ -66,6 +70,7 @@ pub(super) struct Run<'a> {
     silence: Outage,
     /// How long the next read waits for more rows, and until when the next mark does.
     read_wait: Duration,
+    last_rows: Option<Instant>,
     mark_due: tokio::time::Instant,
     read_backoff: Backoff,
     mark_backoff: Backoff,
@@ -97,6 +102,7 @@ impl<'a> Run<'a> {
             heard: false,
             silence: Outage::default(),
             read_wait: Duration::ZERO,
+            last_rows: None,
             mark_due: tokio::time::Instant::now(),
             read_backoff: source::backoff(),
             mark_backoff: source::backoff(),
@@ -179,7 +185,12 @@ impl<'a> Run<'a> {
 
     fn read(&self, read: Read, delay: Duration) -> BoxFuture<'static, Result<ReadAnswer, source::Error>> {
         let source = self.drain.source.clone();
-        let wait = if read.may_wait { READ_WAIT } else { Duration::ZERO };
+        let is_busy = self.last_rows.is_some_and(|last| last.elapsed() < RESTS_AFTER);
+        let wait = match read.may_wait {
+            true if is_busy => READ_WAIT_BUSY,
+            true => READ_WAIT,
+            false => Duration::ZERO,
+        };
         Box::pin(async move {
             tokio::time::sleep(delay).await;
             source.read(read.which, read.after, read.limit, wait).await
@@ -286,6 +297,7 @@ impl<'a> Run<'a> {
     fn take_rows(&mut self, answer: ReadAnswer) {
         self.read_wait = wait_after(answer.rows.len());
         if !answer.rows.is_empty() {
+            self.last_rows = Some(Instant::now());
             self.drain.metrics.observe_batch(Stage::Read, answer.rows.len());
         }
         let last_position = answer.last_position;

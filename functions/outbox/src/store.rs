@@ -1,6 +1,5 @@
 //! The outbox as the bridge's routes need it, on the instance's connections.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use wiber_component::{Connections, System, bounds, report};
@@ -10,18 +9,16 @@ use wiber_handlers::outbox::{Drain, DrainError};
 use wiber_handlers::{Entropy, Settings, SettingsError};
 use wiber_model::outbox::{
     Changed, LeaseAnswer, LeaseRequest, PublishedRequest, ReadAnswer, ReadRequest, ReleaseRequest, Row, RowsAnswer,
-    RowsRequest, SettleRequest, Statistics, UnsettledAnswer, UnsettledRequest, Which,
+    RowsRequest, SettleRequest, Statistics, UnsettledAnswer, UnsettledRequest, WAIT_MS_BUSY, Which,
 };
 
-/// How often a waiting read looks for a commit, in microseconds: while messages come, and once none came for a while.
+/// How often a waiting read looks for a commit, in microseconds: one that waits shortly, as the bridge does while messages
+/// come, and one that waits for long.
 const POLL_BUSY_MICROS: u64 = 1_000;
 const POLL_IDLE_MICROS: u64 = 20_000;
-/// After how long without a message reads look less often, in milliseconds.
-const IDLE_AFTER_MS: i64 = 10_000;
 
 thread_local! {
     static CONNECTIONS: Rc<Connections> = Rc::new(Connections::draining());
-    static LAST_ROW_MS: Cell<i64> = const { Cell::new(0) };
 }
 
 pub(crate) struct Store {
@@ -56,20 +53,18 @@ impl Store {
 /// Rows above `request.after`, waiting for the first through short queries.
 async fn wait_for_rows(database: &Database<Spin>, request: &ReadRequest) -> Result<Vec<Row>, Error> {
     let deadline = database.monotonic_ms() + u64::from(request.wait_ms);
+    let pause = if request.wait_ms <= WAIT_MS_BUSY { POLL_BUSY_MICROS } else { POLL_IDLE_MICROS };
     let mut seen = database.data_version().await?;
     loop {
         let rows = database.read(request.which, request.after, request.limit).await?;
-        let now_ms = System.now_ms();
         if !rows.is_empty() {
-            LAST_ROW_MS.set(now_ms);
             return Ok(rows);
         }
         loop {
             if database.monotonic_ms() >= deadline {
                 return Ok(Vec::new());
             }
-            let idle = (System.now_ms() - LAST_ROW_MS.get()).abs() > IDLE_AFTER_MS;
-            database.pause(if idle { POLL_IDLE_MICROS } else { POLL_BUSY_MICROS }).await;
+            database.pause(pause).await;
             let version = database.data_version().await?;
             if version != seen {
                 seen = version;
