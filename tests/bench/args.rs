@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// How long the whole path is held at its rate, seconds
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(10..=86_400))]
     pub(crate) path_seconds: u64,
-    /// Messages a second at which the whole path is held
+    /// The most messages a second at which the whole path is held; without them, the highest rate that it holds
     #[arg(long, default_value_t = 8_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) path_rate: u32,
     /// Messages that are moved where a stage is measured alone

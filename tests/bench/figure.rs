@@ -15,6 +15,13 @@ impl Goal {
         }
     }
 
+    /// The least or the most.
+    pub(crate) fn bound(self) -> f64 {
+        match self {
+            Self::AtLeast(bound) | Self::AtMost(bound) => bound,
+        }
+    }
+
     fn of(self, basis: f64) -> Self {
         match self {
             Self::AtLeast(least) => Self::AtLeast(least / basis),

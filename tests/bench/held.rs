@@ -17,6 +17,10 @@ pub(crate) const CONNECTIONS: usize = 64;
 const WARM_UP: Duration = Duration::from_secs(5);
 /// How long it is watched.
 const WATCHED: Duration = Duration::from_secs(15);
+/// How long the rate that was found is watched once more: MongoDB writes a checkpoint each minute.
+const CONFIRMED: Duration = Duration::from_secs(75);
+/// What is tried next where that was too much.
+const LESS: f64 = 0.9;
 /// Rates that are tried between one that was held and one that was not.
 const STEPS: u32 = 4;
 /// Of a rate, what must be accepted and stored a second for it to be held.
@@ -27,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 static FOUND: OnceCell<f64> = OnceCell::const_new();
 
-/// `--path-rate` if that is held, else the highest rate below it that is, to a few parts of a hundred. Sought once a run.
+/// `--path-rate` if that is held for a minute and more, else about the highest rate below it that is. Sought once a run.
 ///
 /// # Errors
 /// If a message is not accepted or not stored.
@@ -37,19 +41,23 @@ pub(crate) async fn rate(args: &Args) -> anyhow::Result<f64> {
 
 async fn sought(most: f64) -> anyhow::Result<f64> {
     let stack = rig::plan("held").start().await;
-    let stored = tried(&stack, most).await?;
+    let stored = tried(&stack, most, WATCHED).await?;
+    anyhow::ensure!(stored > 0.0, "nothing at all was stored at {most:.0}/s: try a lower --path-rate");
     let (mut held, mut not_held) = (stored, most);
     if stored >= most * HELD {
         held = most;
     } else {
         for _ in 0..STEPS {
             let rate = (held * not_held).sqrt().round();
-            if tried(&stack, rate).await? >= rate * HELD {
+            if tried(&stack, rate, WATCHED).await? >= rate * HELD {
                 held = rate;
             } else {
                 not_held = rate;
             }
         }
+    }
+    while tried(&stack, held, CONFIRMED).await? < held * HELD {
+        held = (held * LESS).round();
     }
     stack.stop().await;
     stack.store.database().drop().await?;
@@ -58,25 +66,29 @@ async fn sought(most: f64) -> anyhow::Result<f64> {
 }
 
 /// Offers a rate and returns how much of it was accepted and stored a second, whichever is less.
-async fn tried(stack: &Stack, rate: f64) -> anyhow::Result<f64> {
+async fn tried(stack: &Stack, rate: f64, watched: Duration) -> anyhow::Result<f64> {
     let load = Load {
         address: rig::address(stack)?,
         connections: CONNECTIONS,
         pace: Pace::Open(rate),
         warm_up: WARM_UP,
-        measured: WATCHED,
+        measured: watched,
         make: rig::sends("/messages"),
     };
     let watch = async {
         tokio::time::sleep(WARM_UP).await;
         let (before, began) = (stored::count(stack).await?, Instant::now());
-        tokio::time::sleep(WATCHED).await;
+        tokio::time::sleep(watched).await;
         Ok::<_, anyhow::Error>((stored::count(stack).await? - before) as f64 / began.elapsed().as_secs_f64())
     };
     let (met, stored) = tokio::join!(load::run(&load), watch);
     let (accepted, stored) = (met?.all_well()?.rate(), stored?);
     println!("  {rate:.0}/s offered: {accepted:.0}/s accepted, {stored:.0}/s stored");
-    tokio::time::timeout(DRAINED_LIMIT, drained(stack)).await.context("a backlog was not stored in time")?;
+    tokio::time::timeout(DRAINED_LIMIT, drained(stack)).await.with_context(|| {
+        format!(
+            "what lay in the outbox after {rate:.0}/s was not stored within {DRAINED_LIMIT:?}: try a lower --path-rate"
+        )
+    })?;
     Ok(accepted.min(stored))
 }
 

@@ -51,7 +51,7 @@ pub(crate) async fn of(stack: &Stack) -> anyhow::Result<Steps> {
     let topic = names::unique("bench-step");
     kafka::create(&stack.kafka, &topic, 1).await;
     let mut config = ClientConfig::new();
-    // As the relay sets them.
+    // Those of the relay's settings that one record at a time depends on.
     config.set("bootstrap.servers", &stack.kafka).set("acks", "all").set("enable.idempotence", "true");
     config.set("linger.ms", "0");
     let producer: FutureProducer = config.create().context("making a producer")?;

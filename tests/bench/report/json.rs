@@ -40,6 +40,7 @@ fn figure(figure: &Figure) -> Value {
         "goalMet": figure.goal.map(|goal| goal.is_met(figure.median())),
         "limit": figure.limit.as_ref().map(|(what, value)| json!({ "what": what, "value": value })),
         "ratio": figure.ratio(),
+        "goalRatio": figure.goal_ratio().map(Goal::bound),
         "goalRatioMet": figure.goal_ratio().zip(figure.ratio()).map(|(goal, ratio)| goal.is_met(ratio)),
     })
 }

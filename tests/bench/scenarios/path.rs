@@ -61,7 +61,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
     outcome.figures.push(Figure::new("p99 of accepting, on its schedule", "ms", vec![met.quantile(0.99)]));
     let rows: Vec<f64> = second_half.iter().map(|look| look.rows).collect();
     outcome.notes.push(format!(
-        "{} s at {rate:.0}/s, the highest rate up to {goal:.0}/s that was held for some seconds; median of the rows {:.0}",
+        "{} s at {rate:.0}/s, the highest rate up to {goal:.0}/s that was held for a minute and more; median of the rows {:.0}",
         args.path_seconds,
         median(&rows)
     ));
