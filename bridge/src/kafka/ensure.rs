@@ -100,10 +100,15 @@ async fn settings_of(inspector: &Inspector, topic: &Wanted) -> Result<ConfigReso
     let asked = [ResourceSpecifier::Topic(&topic.name)];
     let answers = admin(inspector)?.describe_configs(&asked, &options()).await.map_err(call)?;
     match answers.into_iter().next() {
-        Some(Ok(settings)) => Ok(settings),
+        Some(Ok(settings)) => known(settings, topic),
         Some(Err(code)) => Err(call(KafkaError::AdminOp(code))),
         None => Err(call(KafkaError::NoMessageReceived)),
     }
+}
+
+/// A broker lists every setting of a topic, and none at all of one that was just made and that it has not heard of yet.
+fn known(settings: ConfigResource, topic: &Wanted) -> Result<ConfigResource, Error> {
+    if settings.entries.is_empty() { Err(Error::NotVisible { topic: topic.name.clone() }) } else { Ok(settings) }
 }
 
 /// Fewer copies than asked for lose nothing by themselves, and only an operator can move partitions: a note, no refusal.
@@ -124,4 +129,20 @@ fn admin(inspector: &Inspector) -> Result<AdminClient<LogContext>, Error> {
 
 fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::admin::OwnedResourceSpecifier;
+
+    use super::*;
+
+    /// Seen with three brokers: the one that was asked lagged behind the one that had made the topic.
+    #[test]
+    fn a_topic_without_any_setting_is_waited_for() {
+        let topic = Wanted { name: "t".into(), partitions: 12, replication_factor: 3, settings: Vec::new() };
+        let settings = ConfigResource { specifier: OwnedResourceSpecifier::Topic("t".into()), entries: Vec::new() };
+        let error = known(settings, &topic).unwrap_err();
+        assert!(matches!(&error, Error::NotVisible { topic } if topic == "t") && !error.is_permanent());
+    }
 }
