@@ -20,7 +20,8 @@ use super::offsets::Offsets;
 use super::record::Record;
 use super::retry::{Retry, Stopped};
 use super::sequence::Batch;
-use super::{triage, writer};
+use super::triage;
+use super::writer::Writer;
 use crate::clock::unix_ms;
 use crate::mutant::Mutant;
 use crate::store::{Known, Store};
@@ -101,6 +102,8 @@ pub(super) struct Task {
     heads: Heads,
     /// The last batch met messages that were stored already, so the next one likely does.
     replaying: bool,
+    /// The last write failed, so the next one goes to MongoDB by itself.
+    is_alone: bool,
     stop: CancellationToken,
 }
 
@@ -122,6 +125,7 @@ impl Task {
             progress,
             heads: Heads::new(CONVERSATIONS_MAX),
             replaying: false,
+            is_alone: false,
             stop,
         }
     }
@@ -187,8 +191,14 @@ impl Task {
         let messages = records.iter().filter_map(|r| r.message().cloned()).collect();
         let mut batch = Batch::new(messages, self.replaying);
         let mut met = Known::new();
-        let (heads, shared, stop) = (&mut self.heads, &self.shared, &self.stop);
-        let written = writer::write(&mut batch, records, &mut met, heads, shared, self.partition, stop).await;
+        let writer = Writer {
+            shared: &self.shared,
+            partition: self.partition,
+            heads: &mut self.heads,
+            is_alone: &mut self.is_alone,
+            stop: &self.stop,
+        };
+        let written = writer.write(&mut batch, records, &mut met).await;
         let fated = triage::fated(records, &batch, &met);
         self.confirm(fated.confirmed);
         self.replaying = fated.repeats * 2 > records.len();

@@ -18,70 +18,76 @@ use crate::telemetry::{Hop, Operation};
 const STORING: &str = "storing messages";
 const LOOKING_UP: &str = "looking messages up";
 
-/// Gives every message of the batch its fate. `records` are those of its messages, in order; `met` gets what was stored
-/// before.
-pub(super) async fn write(
-    batch: &mut Batch,
-    records: &[&Record],
-    met: &mut Known,
-    heads: &mut Heads,
-    shared: &Shared,
-    partition: i32,
-    stop: &CancellationToken,
-) -> Result<(), Stopped> {
-    let store = &shared.store;
-    let mut writes = Retry::new(Operation::Store, &shared.metrics, stop);
-    let mut reads = Retry::new(Operation::Lookup, &shared.metrics, stop);
-    // What failed once may do so for a reason of its own, which others need not suffer from.
-    let mut is_alone = false;
-    loop {
-        match batch.next(heads) {
-            Step::Finished => return Ok(()),
-            Step::ReadHeads(conversations) => {
-                let found = reads.until_ok(LOOKING_UP, || store.heads(&conversations)).await?;
-                batch.heads_read(&found, heads);
-            }
-            Step::ReadBack { ids, conversations } => {
-                // Ids first: a head read afterwards counts whatever was stored in between.
-                let known: Known = reads.until_ok(LOOKING_UP, || store.known(&ids)).await?;
-                let found: HashMap<String, i64> = reads.until_ok(LOOKING_UP, || store.heads(&conversations)).await?;
-                let moved = batch.read_back(&known, found, heads);
-                met.extend(known);
-                if !moved {
-                    writes.wait().await?;
+/// What one partition writes with.
+pub(super) struct Writer<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) partition: i32,
+    pub(super) heads: &'a mut Heads,
+    /// The last write failed, which it may do again for a reason that other partitions need not suffer from.
+    pub(super) is_alone: &'a mut bool,
+    pub(super) stop: &'a CancellationToken,
+}
+
+impl Writer<'_> {
+    /// Gives every message of the batch its fate. `records` are those of its messages, in order; `met` gets what was
+    /// stored before.
+    pub(super) async fn write(self, batch: &mut Batch, records: &[&Record], met: &mut Known) -> Result<(), Stopped> {
+        let Self { shared, partition, heads, is_alone, stop } = self;
+        let store = &shared.store;
+        let mut writes = Retry::new(Operation::Store, &shared.metrics, stop);
+        let mut reads = Retry::new(Operation::Lookup, &shared.metrics, stop);
+        loop {
+            match batch.next(heads) {
+                Step::Finished => return Ok(()),
+                Step::ReadHeads(conversations) => {
+                    let found = reads.until_ok(LOOKING_UP, || store.heads(&conversations)).await?;
+                    batch.heads_read(&found, heads);
                 }
-            }
-            Step::Write(places) => {
-                let documents = documents(batch, &places, records, shared, partition);
-                // A write is never interrupted: giving up the partition waits for it.
-                let outcome = match is_alone {
-                    true => store.insert(&documents).await,
-                    false => store.insert_together(&documents).await,
-                };
-                is_alone = !matches!(outcome, Outcome::Done);
-                match outcome {
-                    Outcome::Done => {
-                        writes.succeeded(STORING);
-                        batch.written(&places, heads);
-                        observe(&documents, shared);
-                    }
-                    Outcome::Doubtful(Doubt::Duplicate, _) if Mutant::NoFence.is_on() => batch.written(&places, heads),
-                    Outcome::Doubtful(Doubt::Unknown, _) | Outcome::NothingWritten(_)
-                        if Mutant::DeadLetterOnTimeout.is_on() =>
-                    {
-                        batch.give_up();
-                    }
-                    Outcome::Doubtful(doubt, error) => {
-                        batch.doubt(heads);
-                        shared.metrics.count_retry(Operation::Store);
-                        tracing::debug!(partition, doubt = doubt.code(), %error, "the outcome of a write is read back");
-                        if stop.is_cancelled() {
-                            return Err(Stopped);
-                        }
-                    }
-                    Outcome::NothingWritten(error) => {
-                        writes.failed(STORING, &error);
+                Step::ReadBack { ids, conversations } => {
+                    // Ids first: a head read afterwards counts whatever was stored in between.
+                    let known: Known = reads.until_ok(LOOKING_UP, || store.known(&ids)).await?;
+                    let found: HashMap<String, i64> =
+                        reads.until_ok(LOOKING_UP, || store.heads(&conversations)).await?;
+                    let moved = batch.read_back(&known, found, heads);
+                    met.extend(known);
+                    if !moved {
                         writes.wait().await?;
+                    }
+                }
+                Step::Write(places) => {
+                    let documents = documents(batch, &places, records, shared, partition);
+                    // A write is never interrupted: giving up the partition waits for it.
+                    let outcome = match *is_alone {
+                        true => store.insert(&documents).await,
+                        false => store.insert_together(&documents).await,
+                    };
+                    *is_alone = !matches!(outcome, Outcome::Done);
+                    match outcome {
+                        Outcome::Done => {
+                            writes.succeeded(STORING);
+                            batch.written(&places, heads);
+                            observe(&documents, shared);
+                        }
+                        Outcome::Doubtful(Doubt::Duplicate, _) if Mutant::NoFence.is_on() => {
+                            batch.written(&places, heads)
+                        }
+                        Outcome::Doubtful(Doubt::Unknown, _) | Outcome::NothingWritten(_)
+                            if Mutant::DeadLetterOnTimeout.is_on() =>
+                        {
+                            batch.give_up();
+                        }
+                        Outcome::Doubtful(doubt, error) => {
+                            batch.doubt(heads);
+                            shared.metrics.count_retry(Operation::Store);
+                            tracing::debug!(partition, doubt = doubt.code(), %error, "the outcome of a write is read back");
+                            if stop.is_cancelled() {
+                                return Err(Stopped);
+                            }
+                        }
+                        Outcome::NothingWritten(error) => {
+                            writes.failed(STORING, &error);
+                            writes.wait().await?;
+                        }
                     }
                 }
             }

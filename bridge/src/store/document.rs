@@ -111,6 +111,13 @@ impl Trace {
 }
 
 impl MessageDocument {
+    /// About what it takes in a command: the texts whose length is anybody's choice.
+    pub(super) fn text_bytes(&self) -> usize {
+        let trace = &self.trace;
+        let traced = [&trace.traceparent, &trace.request_id, &trace.source];
+        self.content.len() + traced.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+
     /// The document of `message` at `seq` of its conversation.
     #[must_use]
     pub fn new(message: &Message, seq: i64, log: Place, hops: Hops, trace: Trace) -> Self {

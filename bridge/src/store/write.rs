@@ -1,5 +1,8 @@
 //! The one write of messages, and what its answer means.
 
+use std::time::Duration;
+
+use mongodb::action::InsertMany;
 use mongodb::error::{Error as Driver, ErrorKind, WriteFailure};
 
 use mongodb::bson::doc;
@@ -50,26 +53,7 @@ impl Doubt {
 impl Store {
     /// Inserts the documents in order, stopping at the first that fails, with a journaled majority and a time limit.
     pub async fn insert(&self, documents: &[MessageDocument]) -> Outcome {
-        self.insert_all(documents).await
-    }
-
-    pub(super) async fn insert_all<'a>(&self, documents: impl IntoIterator<Item = &'a MessageDocument>) -> Outcome {
-        let write = self.messages.insert_many(documents).ordered(true);
-        match tokio::time::timeout(self.write_limit, async { write.await }).await {
-            Ok(Ok(_)) => Outcome::Done,
-            Ok(Err(source)) => {
-                let doubt = classify(&source);
-                let error = Error::Failed { step: STORING, source };
-                match doubt {
-                    Some(doubt) => Outcome::Doubtful(doubt, error),
-                    None => Outcome::NothingWritten(error),
-                }
-            }
-            Err(_) => Outcome::Doubtful(
-                Doubt::Unknown,
-                Error::TimedOut { step: STORING, limit_ms: self.write_limit.as_millis() },
-            ),
-        }
+        carry_out(self.messages.insert_many(documents), self.write_limit).await
     }
 
     /// Notes on a stored message that a row's record was met after it, so that the row need not be kept. A repeat changes
@@ -84,6 +68,23 @@ impl Store {
         let has_room = doc! { "_id": id.as_str(), ORIGIN_LAST: { "$exists": false } };
         let write = self.messages.update_one(has_room, add);
         within("noting a row on a stored message", self.write_limit, async { write.await }).await.map(drop)
+    }
+}
+
+/// An insert in order, which stops at the first document that fails.
+pub(super) async fn carry_out(insert: InsertMany<'_>, limit: Duration) -> Outcome {
+    let insert = insert.ordered(true);
+    match tokio::time::timeout(limit, async { insert.await }).await {
+        Ok(Ok(_)) => Outcome::Done,
+        Ok(Err(source)) => {
+            let doubt = classify(&source);
+            let error = Error::Failed { step: STORING, source };
+            match doubt {
+                Some(doubt) => Outcome::Doubtful(doubt, error),
+                None => Outcome::NothingWritten(error),
+            }
+        }
+        Err(_) => Outcome::Doubtful(Doubt::Unknown, Error::TimedOut { step: STORING, limit_ms: limit.as_millis() }),
     }
 }
 

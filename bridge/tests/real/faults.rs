@@ -26,9 +26,10 @@ async fn check(name: &str, failure: Document) {
     let first = site.consume();
     let _guard = FAIL_POINT.lock().await;
     admin.run_command(fail).await.unwrap();
+    let mut partitions = BTreeSet::new();
     for at in 0..120 {
         for (_, messages) in &sent {
-            site.produce(&messages[at], i64::try_from(at).unwrap()).await;
+            partitions.insert(site.produce(&messages[at], i64::try_from(at).unwrap()).await.0);
             if at % 40 == 39 {
                 for repeat in &messages[10..20] {
                     site.produce(repeat, 0).await;
@@ -38,11 +39,14 @@ async fn check(name: &str, failure: Document) {
     }
     let second = site.consume();
     // Long enough under failures to meet many of them.
-    until("half of the messages", async || {
-        let stored = read_all(&site.store, "alice", "bob").await.len();
-        if stored >= 60 { Ok(()) } else { Err(stored) }
-    })
-    .await;
+    assert_eq!(partitions.len(), sent.len());
+    for (other, _) in &sent {
+        until("half of the messages", async || {
+            let stored = read_all(&site.store, "alice", other).await.len();
+            if stored >= 60 { Ok(()) } else { Err(stored) }
+        })
+        .await;
+    }
     admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await.unwrap();
     for (other, messages) in &sent {
         check_order(&site.conversation("alice", other, messages.len()).await, messages);
