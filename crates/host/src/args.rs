@@ -37,7 +37,8 @@ pub struct Args {
     /// Requests that one instance handles at once; more wait, within their time limit
     #[arg(long, value_name = "COUNT", default_value = "4096")]
     pub concurrent_requests: NonZeroUsize,
-    /// Longest time until a component's answer begins, milliseconds, then 504; and longest pause within its body
+    /// Longest time until a component's answer begins, milliseconds, then 504 (up to 250 ms later
+    /// where the instance is busy); and longest pause within its body
     #[arg(long = "request-limit-ms", value_name = "MS", default_value = "30000", value_parser = ms)]
     pub request_limit: Duration,
     /// Longest time an instance may compute or block without awaiting, milliseconds; then it is replaced and its

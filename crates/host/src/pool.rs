@@ -45,7 +45,7 @@ impl Pool {
             Ok(Ok(Ok(response))) => return Ok(response),
             Ok(Ok(Err(error))) if !error.is::<ExpirationError>() => (Problem::Failed, format!("{error:#}")),
             Ok(Err(oneshot::Canceled)) => (Problem::Failed, "the instance ended".to_owned()),
-            Ok(Ok(Err(_))) | Err(_) => (Problem::TooLate, "no answer in time".to_owned()),
+            Ok(Ok(Err(_))) | Err(_) => (Problem::TooLate, "no answer within --request-limit-ms".to_owned()),
         };
         tracing::error!(component = self.component.name, reason, "request not answered");
         Err(problem)

@@ -105,7 +105,7 @@ async fn drive(
         tokio::select! {
             biased;
             Some(answered) = running.next(), if !running.is_empty() => {
-                // A request that ran out of time may have left the instance in a bad state.
+                // A request that ran out of time here may have left the instance in a bad state.
                 if !answered? {
                     retires = None;
                 }
@@ -118,7 +118,7 @@ async fn drive(
                     // That its time ran out in the queue says nothing about this instance.
                     Some(job) if job.deadline <= Instant::now() => drop(job.answer.send(Err(ExpirationError.into()))),
                     Some(job) => {
-                        running.push(start(accessor, proxy, job)?);
+                        running.push(start(accessor, proxy, job, args.request_limit)?);
                         if running.len() >= args.concurrent_requests.get() {
                             gate.close();
                         }
@@ -160,15 +160,18 @@ async fn next(accessor: &Accessor<State>, function: Func, (jobs, gate): (&Receiv
     .await
 }
 
-/// Begins a request; the future says whether it was answered in time.
+/// Begins a request; the future says whether the instance may be trusted on: it answered in time, or was given the request
+/// so late that it could hardly have done so.
 fn start<'a>(
     accessor: &'a Accessor<State>,
     proxy: &'a Proxy,
     job: Job,
+    limit: Duration,
 ) -> wasmtime::Result<impl Future<Output = wasmtime::Result<bool>> + use<'a>> {
     let prepared = accessor
         .with(|mut store| Prepared::new(store.as_context_mut(), proxy, job.request, State::http, job.answer))?;
-    Ok(prepared.run(accessor, sleep_until(job.deadline)))
+    let is_late = job.deadline.saturating_duration_since(Instant::now()) < limit / 2;
+    Ok(async move { Ok(prepared.run(accessor, sleep_until(job.deadline)).await? || is_late) })
 }
 
 /// Counts on while it is polled, which is while the event loop turns.

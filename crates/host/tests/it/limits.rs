@@ -98,8 +98,19 @@ async fn requests_beyond_the_instances_share_wait() {
     assert!(answers.iter().all(|answer| answer.0 == 200), "{answers:?}");
     let answers = join_all((0..4).map(|_| host.get("/granted/sleep?60000"))).await;
     assert!(answers.iter().all(|answer| answer.0 == 504), "{answers:?}");
-    // Requests that the successor had taken hold their places until their own time is over.
+    // An instance whose request ran out of time is followed by another.
     while host.get("/granted/static").await.0 != 200 {}
+}
+
+#[tokio::test]
+async fn a_request_that_began_late_says_nothing_about_its_instance() {
+    let host = Host::start(&["--concurrent-requests", "1", "--request-limit-ms", "4000"]);
+    // The second one begins when the first one is answered, with a quarter of its time left.
+    let (first, second) = tokio::join!(host.get("/granted/sleep?3000"), host.get("/granted/sleep?3000"));
+    let mut statuses = [first.0, second.0];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 504]);
+    assert_eq!(host.get("/granted/seen").await, (200, "3".to_owned()), "the instance goes on");
 }
 
 #[tokio::test]
