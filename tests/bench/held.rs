@@ -19,7 +19,9 @@ const WARM_UP: Duration = Duration::from_secs(5);
 const WATCHED: Duration = Duration::from_secs(15);
 /// How long the rate that was found is watched once more: MongoDB writes a checkpoint each minute.
 const CONFIRMED: Duration = Duration::from_secs(75);
-/// What is tried next where that was too much.
+/// How often a rate may be too much then.
+const CONFIRMATIONS: u32 = 8;
+/// What is tried next where it was.
 const LESS: f64 = 0.9;
 /// Rates that are tried between one that was held and one that was not.
 const STEPS: u32 = 4;
@@ -56,8 +58,11 @@ async fn sought(most: f64) -> anyhow::Result<f64> {
             }
         }
     }
+    let mut left = CONFIRMATIONS;
     while tried(&stack, held, CONFIRMED).await? < held * HELD {
         held = (held * LESS).round();
+        left -= 1;
+        anyhow::ensure!(left > 0, "no rate is held for {CONFIRMED:?}, the last one tried was {held:.0}/s");
     }
     stack.stop().await;
     stack.store.database().drop().await?;
