@@ -57,9 +57,10 @@ impl Writer<'_> {
                 Step::Write(places) => {
                     let documents = documents(batch, &places, records, shared, partition);
                     // A write is never interrupted: giving up the partition waits for it.
-                    let outcome = match *is_alone {
-                        true => store.insert(&documents).await,
-                        false => store.insert_together(&documents).await,
+                    let outcome = if *is_alone {
+                        store.insert(&documents).await
+                    } else {
+                        store.insert_together(&documents).await
                     };
                     *is_alone = !matches!(outcome, Outcome::Done);
                     match outcome {
