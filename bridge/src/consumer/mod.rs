@@ -32,6 +32,7 @@ pub(crate) mod simulated;
 mod slot;
 mod survey;
 mod triage;
+mod unowned;
 mod writer;
 
 use std::sync::Arc;

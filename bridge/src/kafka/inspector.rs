@@ -17,6 +17,7 @@ use super::describe::{self, Description};
 use super::epoch;
 use super::error::Error;
 use super::outage::Outage;
+use super::shares;
 use crate::config;
 
 /// How long a question may take, unless the caller says otherwise.
@@ -193,6 +194,22 @@ impl Inspector {
                 Ok(offset.map(|offset| Committed { offset, epoch }))
             };
             (0..PARTITIONS).zip(epochs).map(with_epoch).collect()
+        })
+        .await
+    }
+
+    /// The partitions that each member of the group was given, `None` while the group has not settled.
+    ///
+    /// # Errors
+    /// If Kafka does not answer or refuses.
+    pub async fn shares(&self) -> Result<Option<Vec<Vec<i32>>>, Error> {
+        self.blocking(Asked::Coordinator, |inner| {
+            let config::Kafka { topic, consumer_group, .. } = &*inner.kafka;
+            shares::shares(inner.client.client(), consumer_group, topic, TIMEOUT).map_err(|source| Error::Call {
+                step: "the group's members",
+                topic: topic.clone(),
+                source: Box::new(source),
+            })
         })
         .await
     }

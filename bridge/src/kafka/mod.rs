@@ -9,7 +9,9 @@ pub(crate) mod epoch;
 mod error;
 mod inspector;
 pub mod lag;
+mod native;
 mod outage;
+mod shares;
 mod topics;
 
 pub use context::{LogContext, is_leaderless, log_event};

@@ -1,11 +1,13 @@
 //! Kafka to MongoDB: order, repeats, poison, rebalances, restarts.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
+use tokio::sync::oneshot::{self, error::TryRecvError};
+use wiber_bridge::kafka::client_config;
 use wiber_model::Message;
 use wiber_model::outbox::RowRef;
 use wiber_model::query::MessageState;
@@ -273,4 +275,39 @@ async fn an_unknown_version_stops_its_partition_only() {
     // Else nobody could tell that the log was cut below it.
     let mut read = committed.iter().flatten().filter(|committed| committed.offset > 0);
     assert!(read.all(|committed| committed.epoch.is_some()), "{committed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_the_groups_leader_forgot_are_noticed() {
+    let site = site("forgotten").await;
+    // A leader whose question about the topic comes back empty, as while nobody may read it.
+    let leader: BaseConsumer = client_config(&site.kafka)
+        .set("group.id", &site.kafka.consumer_group)
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("topic.blacklist", format!("^{}$", site.kafka.topic))
+        .create()
+        .unwrap();
+    leader.subscribe(&[&site.inspector.dead_letter_topic()]).unwrap();
+    let (stop, mut stopped) = oneshot::channel::<()>();
+    let leading = tokio::task::spawn_blocking(move || {
+        while stopped.try_recv() == Err(TryRecvError::Empty) {
+            let _ = leader.poll(Duration::from_millis(50));
+        }
+    });
+    until("a leader", async || match site.inspector.shares().await {
+        Ok(Some(shares)) if shares.len() == 1 => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    let running = site.consume();
+    let note = site.note("joins its group anew").await;
+    assert!(note.contains("partitions [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] belonged to nobody"), "{note}");
+    stop.send(()).unwrap();
+    leading.await.unwrap();
+    let sent = message("alice", "bob", "hello");
+    site.produce(&sent, 1).await;
+    check_order(&site.conversation("alice", "bob", 1).await, &[sent]);
+    let shares = site.inspector.shares().await.unwrap().unwrap();
+    assert_eq!(shares, [(0..12).collect::<Vec<i32>>()]);
+    running.stop().await;
 }

@@ -20,6 +20,7 @@ use super::partition::{Ended, Shared};
 use super::rebalance::Event;
 use super::slot::Slot;
 use super::survey::{self, Subject, Survey, survey};
+use super::unowned;
 use crate::backoff::Backoff;
 
 /// Time between two commits: what a crash reads again.
@@ -88,6 +89,9 @@ impl<'a> Group<'a> {
         let mut commits_due = interval(COMMIT_INTERVAL);
         commits_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut surveying: Option<Surveying> = None;
+        let parts = self.parts;
+        let watch = || unowned::watch(parts.inspector.clone(), parts.drain_limit);
+        let mut watching = Box::pin(watch());
         let end = loop {
             if let Some(reason) = self.client.failure() {
                 break End::Restart(reason);
@@ -106,12 +110,24 @@ impl<'a> Group<'a> {
                     shutdown.run_until_cancelled(self.apply(outcome)).await;
                 }
                 () = sleep_until(self.survey_due), if surveying.is_none() => surveying = self.survey(),
+                shares = &mut watching => {
+                    self.join_anew_if_least(&shares);
+                    watching.set(watch());
+                }
                 _ = commits_due.tick() => self.commit(),
                 never = self.client.serve() => match never {},
             }
         };
         self.end().await;
         end
+    }
+
+    /// Some partitions belong to nobody; one member must join anew.
+    fn join_anew_if_least(&self, shares: &[Vec<i32>]) {
+        let own: Vec<i32> = self.slots.keys().copied().collect();
+        if unowned::is_least(&own, shares) {
+            self.client.fail(format!("partitions {:?} belonged to nobody", unowned::unowned(shares)));
+        }
     }
 
     async fn rebalance(&mut self, event: Event) {
