@@ -1,21 +1,27 @@
 //! Dead letters: first into their topic, then into MongoDB, each acknowledged, before the offset may be committed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, Message as _, OwnedHeaders, OwnedMessage};
-use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::util::Timeout;
+use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders, OwnedMessage};
+use rdkafka::producer::{BaseRecord, NoCustomPartitioner, ProducerContext};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 use wiber_model::record::{Poison, VALUE_LEFT_OUT, header};
 
 use super::record::{Record, header_of};
 use super::settings::dead_letter_config;
 use crate::config;
-use crate::kafka::LogContext;
+use crate::kafka::{self, LogContext, PolledProducer};
 use crate::store::{DeadLetter, Place};
 
 /// How long a full queue may hold a dead letter back before it is tried again.
 const QUEUE_WAIT: Duration = Duration::from_secs(5);
+/// Time between two tries meanwhile.
+const QUEUE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Most replays that are believed: the count is a header, which anyone may write.
 const REPLAYS_MAX: i64 = 1_000_000;
@@ -23,9 +29,14 @@ const REPLAYS_MAX: i64 = 1_000_000;
 /// Produces into the dead-letter topic.
 #[derive(Clone)]
 pub(super) struct DeadLetters {
-    producer: FutureProducer<LogContext>,
+    producer: Arc<PolledProducer<Context>>,
     topic: String,
 }
+
+/// Tells whoever sent a letter what became of it.
+struct Context;
+
+type Delivered = oneshot::Sender<Result<(), KafkaError>>;
 
 /// Why a record cannot be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +46,8 @@ pub(super) struct Verdict {
 }
 
 impl DeadLetters {
-    pub(super) fn new(kafka: &config::Kafka) -> Result<Self, KafkaError> {
-        let producer = dead_letter_config(kafka).create_with_context(LogContext)?;
+    pub(super) fn new(kafka: &config::Kafka) -> Result<Self, kafka::Error> {
+        let producer = Arc::new(PolledProducer::new(&dead_letter_config(kafka), Context)?);
         Ok(Self { producer, topic: kafka.dead_letter_topic() })
     }
 
@@ -54,14 +65,42 @@ impl DeadLetters {
     }
 
     async fn send(&self, record: &Record, verdict: &Verdict, value: Option<&[u8]>) -> Result<(), KafkaError> {
-        let mut letter: FutureRecord<'_, [u8], [u8]> =
-            FutureRecord::to(&self.topic).partition(record.original.partition()).headers(headers(record, verdict));
+        let (delivered, delivery) = oneshot::channel();
+        let mut letter: BaseRecord<'_, [u8], [u8], Box<Delivered>> =
+            BaseRecord::with_opaque_to(&self.topic, Box::new(delivered))
+                .partition(record.original.partition())
+                .headers(headers(record, verdict));
         letter.key = record.original.key();
         letter.payload = value;
-        match self.producer.send(letter, Timeout::After(QUEUE_WAIT)).await {
-            Ok(_) => Ok(()),
-            Err((error, _)) => Err(error),
+        let give_up = Instant::now() + QUEUE_WAIT;
+        while let Err((error, refused)) = self.producer.send(letter) {
+            let full = matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
+            if !full || Instant::now() >= give_up {
+                return Err(error);
+            }
+            letter = refused;
+            tokio::time::sleep(QUEUE_PAUSE).await;
         }
+        delivery.await.unwrap_or(Err(KafkaError::Canceled))
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        LogContext.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        LogContext.error(error, reason);
+    }
+}
+
+impl ProducerContext<NoCustomPartitioner> for Context {
+    type DeliveryOpaque = Box<Delivered>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, delivered: Box<Delivered>) {
+        // Whoever sent it may have been given up.
+        let _ = delivered.send(result.as_ref().map(|_| ()).map_err(|(error, _)| error.clone()));
     }
 }
 

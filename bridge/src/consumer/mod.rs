@@ -46,7 +46,7 @@ use url::Url;
 
 use crate::backoff::Backoff;
 use crate::config;
-use crate::kafka::Inspector;
+use crate::kafka::{self, Inspector};
 use crate::status::Board;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -98,6 +98,9 @@ pub enum Error {
     /// librdkafka refuses the settings.
     #[error("the Kafka client cannot be made from its settings")]
     Client(#[source] KafkaError),
+    /// The same for the producer of dead letters, or the system gives it no thread.
+    #[error("the producer of dead letters cannot be made")]
+    DeadLetters(#[source] kafka::Error),
     /// The system gives no thread.
     #[error("a thread for commits cannot be started")]
     Thread(#[source] std::io::Error),
@@ -112,7 +115,7 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Error>
     if let Some(found) = settings::outdated_library() {
         return Err(Error::OutdatedLibrary { found });
     }
-    let dead_letters = DeadLetters::new(&parts.kafka).map_err(Error::Client)?;
+    let dead_letters = DeadLetters::new(&parts.kafka).map_err(Error::DeadLetters)?;
     if !parts.store.prepared(&parts.board, &shutdown).await {
         return Ok(());
     }

@@ -1,4 +1,6 @@
-//! The id and partitions of a topic, by librdkafka's DescribeTopics.
+//! The id and partitions of a topic, by librdkafka's DescribeTopics, which rust-rdkafka does not wrap.
+//!
+//! The only module with unsafe code: every pointer is owned by a guard that frees it, and none leaves the module.
 
 use std::ffi::{CStr, CString};
 use std::ptr;
@@ -8,8 +10,6 @@ use rdkafka::bindings as sys;
 use rdkafka::client::Client;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaAdminOp;
-
-use super::native::{Owned, ask, check, refused};
 
 /// Brokers older than topic ids answer this.
 const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
@@ -26,6 +26,23 @@ pub struct Description {
     pub replicas_min: usize,
 }
 
+/// Frees what a librdkafka constructor made.
+struct Owned<T>(*mut T, unsafe extern "C" fn(*mut T));
+
+impl<T> Owned<T> {
+    fn new(pointer: *mut T, free: unsafe extern "C" fn(*mut T)) -> Option<Self> {
+        (!pointer.is_null()).then_some(Self(pointer, free))
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    #[allow(unsafe_code)]
+    fn drop(&mut self) {
+        // SAFETY: the pointer is not null, came from the constructor that `free` belongs to, and is freed once.
+        unsafe { (self.1)(self.0) }
+    }
+}
+
 /// Describes a topic; `None` if there is none of that name. Blocks up to `timeout`, so it belongs on a blocking thread.
 ///
 /// # Errors
@@ -37,20 +54,31 @@ pub(super) fn describe<C: rdkafka::ClientContext>(
     timeout: Duration,
 ) -> Result<Option<Description>, KafkaError> {
     let name = CString::new(topic)?;
-    let describe = RDKafkaAdminOp::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
-    let event = ask(client, describe, timeout, |rk, options, queue| {
+    let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    let refused = || KafkaError::AdminOpCreation("librdkafka gave no object for DescribeTopics".to_owned());
+    let rk = client.native_ptr();
+    // SAFETY: `rk` lives as long as `client`; the name outlives the collection, which copies it; the request keeps
+    // nothing of its arguments but the queue, on which the answer is awaited below before the queue is freed.
+    let event = unsafe {
+        let queue = Owned::new(sys::rd_kafka_queue_new(rk), sys::rd_kafka_queue_destroy).ok_or_else(refused)?;
         let mut names = [name.as_ptr()];
-        // SAFETY: the name outlives the collection, which copies it; the request keeps nothing of the collection.
-        unsafe {
-            let topics = Owned::new(
-                sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len()),
-                sys::rd_kafka_TopicCollection_destroy,
-            );
-            let topics = topics.ok_or_else(refused)?;
-            sys::rd_kafka_DescribeTopics(rk, topics.0, options, queue);
-        }
-        Ok(())
-    })?;
+        let topics = Owned::new(
+            sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len()),
+            sys::rd_kafka_TopicCollection_destroy,
+        )
+        .ok_or_else(refused)?;
+        let options = Owned::new(
+            sys::rd_kafka_AdminOptions_new(rk, RDKafkaAdminOp::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS),
+            sys::rd_kafka_AdminOptions_destroy,
+        )
+        .ok_or_else(refused)?;
+        sys::rd_kafka_AdminOptions_set_request_timeout(options.0, timeout_ms, ptr::null_mut(), 0);
+        sys::rd_kafka_DescribeTopics(rk, topics.0, options.0, queue.0);
+        // The request times out by itself first; the second more covers its delivery.
+        let event = sys::rd_kafka_queue_poll(queue.0, timeout_ms.saturating_add(1_000));
+        Owned::new(event, sys::rd_kafka_event_destroy)
+            .ok_or(KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut))?
+    };
     read(&event)
 }
 
@@ -87,5 +115,12 @@ fn read(event: &Owned<sys::rd_kafka_event_t>) -> Result<Option<Description>, Kaf
         });
         let replicas_min = replicas.min().unwrap_or(0);
         Ok(Some(Description { id, partitions, replicas_min }))
+    }
+}
+
+fn check(code: sys::rd_kafka_resp_err_t) -> Result<(), KafkaError> {
+    match RDKafkaErrorCode::from(code) {
+        RDKafkaErrorCode::NoError => Ok(()),
+        code => Err(KafkaError::AdminOp(code)),
     }
 }

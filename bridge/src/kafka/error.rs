@@ -8,6 +8,9 @@ pub enum Error {
     /// A client could not be made from the settings.
     #[error("making a Kafka client")]
     Client(#[source] Box<KafkaError>),
+    /// The system gives no thread.
+    #[error("starting a thread for a Kafka client")]
+    Thread(#[source] std::io::Error),
     /// A call failed; trying again may help.
     #[error("{step} of topic {topic}")]
     Call {
@@ -103,7 +106,9 @@ impl Error {
             // A refused setting stays refused; threads and file descriptors come back.
             Self::Client(source) => !matches!(**source, KafkaError::ClientCreation(_)),
             Self::Partitions { .. } | Self::Setting { .. } => true,
-            Self::Call { .. } | Self::Partition { .. } | Self::NotVisible { .. } | Self::Ending => false,
+            Self::Thread(_) | Self::Call { .. } | Self::Partition { .. } | Self::NotVisible { .. } | Self::Ending => {
+                false
+            }
         }
     }
 }

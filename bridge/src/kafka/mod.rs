@@ -9,8 +9,8 @@ pub(crate) mod epoch;
 mod error;
 mod inspector;
 pub mod lag;
-mod native;
 mod outage;
+mod polled;
 mod shares;
 mod topics;
 
@@ -19,6 +19,7 @@ pub use ensure::ensure_ready;
 pub use error::Error;
 pub use inspector::{Committed, Health, Inspector, Watermarks};
 pub use outage::Outage;
+pub use polled::PolledProducer;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;

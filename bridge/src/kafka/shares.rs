@@ -1,70 +1,86 @@
-//! Who reads what, by librdkafka's DescribeConsumerGroups.
+//! Who reads what: the assignments of a group's members, as the coordinator keeps them.
+//!
+//! Asked through librdkafka's older call: its DescribeConsumerGroups can end the process while Kafka is away (an assertion
+//! in `rd_kafka_enq_once_del_source_return`).
 
-use std::ffi::{CStr, CString};
-use std::ptr;
 use std::time::Duration;
 
-use rdkafka::bindings as sys;
-use rdkafka::client::Client;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::types::RDKafkaAdminOp;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::KafkaError;
 
-use super::native::{Owned, ask, check};
+/// A group that is not about to give out its partitions anew (Kafka's protocol, DescribeGroups).
+const SETTLED: &str = "Stable";
 
 /// The partitions of `topic` that each member of a group was given; `None` while the group has not settled. Blocks up to
 /// `timeout`, so it belongs on a blocking thread.
 ///
 /// # Errors
 /// If the cluster does not answer in time, or refuses.
-#[allow(unsafe_code)]
-pub(super) fn shares<C: rdkafka::ClientContext>(
-    client: &Client<C>,
+pub(super) fn shares<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
     group: &str,
     topic: &str,
     timeout: Duration,
 ) -> Result<Option<Vec<Vec<i32>>>, KafkaError> {
-    let (group, topic) = (CString::new(group)?, CString::new(topic)?);
-    let describe = RDKafkaAdminOp::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
-    let event = ask(client, describe, timeout, |rk, options, queue| {
-        let mut groups = [group.as_ptr()];
-        // SAFETY: the request copies the names.
-        unsafe { sys::rd_kafka_DescribeConsumerGroups(rk, groups.as_mut_ptr(), groups.len(), options, queue) };
-        Ok(())
-    })?;
-    read(&event, &topic)
+    let list = client.fetch_group_list(Some(group), timeout)?;
+    let found = list.groups().iter().find(|found| found.name() == group && found.state() == SETTLED);
+    // An assignment that nobody can read says nothing about what is given to whom.
+    Ok(found.and_then(|group| {
+        group.members().iter().map(|member| assigned(member.assignment().unwrap_or_default(), topic)).collect()
+    }))
 }
 
-#[allow(unsafe_code)]
-fn read(event: &Owned<sys::rd_kafka_event_t>, topic: &CStr) -> Result<Option<Vec<Vec<i32>>>, KafkaError> {
-    // SAFETY: the event is alive, and everything read here is owned by it; each array is as long as its count says.
-    unsafe {
-        check(sys::rd_kafka_event_error(event.0))?;
-        let result = sys::rd_kafka_event_DescribeConsumerGroups_result(event.0);
-        let mut count = 0;
-        let groups = if result.is_null() {
-            ptr::null_mut()
-        } else {
-            sys::rd_kafka_DescribeConsumerGroups_result_groups(result, &mut count)
-        };
-        if groups.is_null() || count != 1 {
-            return Err(KafkaError::AdminOp(RDKafkaErrorCode::BadMessage));
-        }
-        let group = *groups;
-        check(sys::rd_kafka_error_code(sys::rd_kafka_ConsumerGroupDescription_error(group)))?;
-        let settled = sys::rd_kafka_consumer_group_state_t::RD_KAFKA_CONSUMER_GROUP_STATE_STABLE;
-        if sys::rd_kafka_ConsumerGroupDescription_state(group) != settled {
-            return Ok(None);
-        }
-        let members = 0..sys::rd_kafka_ConsumerGroupDescription_member_count(group);
-        let share = |index| {
-            let member = sys::rd_kafka_ConsumerGroupDescription_member(group, index);
-            let list = sys::rd_kafka_MemberAssignment_partitions(sys::rd_kafka_MemberDescription_assignment(member));
-            if list.is_null() || (*list).cnt <= 0 {
-                return Vec::new();
+/// The partitions of a topic in an assignment, which Kafka's clients share as `ConsumerProtocolAssignment`: a version, and
+/// of each topic its name and partitions. A member that has nothing yet has no bytes.
+fn assigned(assignment: &[u8], topic: &str) -> Option<Vec<i32>> {
+    let mut partitions = Vec::new();
+    if assignment.is_empty() {
+        return Some(partitions);
+    }
+    let mut rest = assignment;
+    let _version = i16::from_be_bytes(take(&mut rest)?);
+    for _ in 0..i32::from_be_bytes(take(&mut rest)?) {
+        let length = usize::try_from(i16::from_be_bytes(take(&mut rest)?)).ok()?;
+        let (name, behind) = rest.split_at_checked(length)?;
+        rest = behind;
+        for _ in 0..i32::from_be_bytes(take(&mut rest)?) {
+            let partition = i32::from_be_bytes(take(&mut rest)?);
+            if name == topic.as_bytes() {
+                partitions.push(partition);
             }
-            let elements = std::slice::from_raw_parts((*list).elems, usize::try_from((*list).cnt).unwrap_or_default());
-            elements.iter().filter(|e| CStr::from_ptr(e.topic) == topic).map(|e| e.partition).collect()
-        };
-        Ok(Some(members.map(share).collect()))
+        }
+    }
+    Some(partitions)
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, behind) = rest.split_first_chunk()?;
+    *rest = behind;
+    Some(*first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Version 0, the topics `a` with 1 and 2 and `bc` with 3, no user data.
+    const ASSIGNMENT: &[u8] =
+        b"\0\0\0\0\0\x02\0\x01a\0\0\0\x02\0\0\0\x01\0\0\0\x02\0\x02bc\0\0\0\x01\0\0\0\x03\xff\xff\xff\xff";
+
+    #[test]
+    fn the_topics_own_partitions_are_read() {
+        assert_eq!(assigned(ASSIGNMENT, "a"), Some(vec![1, 2]));
+        assert_eq!(assigned(ASSIGNMENT, "bc"), Some(vec![3]));
+        assert_eq!(assigned(ASSIGNMENT, "b"), Some(vec![]));
+        assert_eq!(assigned(b"", "a"), Some(vec![]));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_no_assignment() {
+        let end = ASSIGNMENT.len() - 4;
+        assert!(assigned(&ASSIGNMENT[..end], "a").is_some());
+        for length in 1..end {
+            assert_eq!(assigned(&ASSIGNMENT[..length], "a"), None, "{length}");
+        }
     }
 }

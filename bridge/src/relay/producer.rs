@@ -6,14 +6,14 @@ use std::time::Duration;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
-use rdkafka::producer::{BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::record::Outgoing;
 use super::session::{Place, Unsent};
-use crate::kafka::{self, LogContext};
+use crate::kafka::{self, LogContext, PolledProducer};
 use crate::{clock, config};
 
 /// How long the relay waits for room in the client's queue before it looks again.
@@ -75,7 +75,7 @@ pub(super) enum HandOver {
 
 /// A producer for one session.
 pub(super) struct Producer {
-    client: ThreadedProducer<Context>,
+    client: PolledProducer<Context>,
     topic: String,
 }
 
@@ -89,9 +89,7 @@ impl Producer {
     /// the session's window.
     pub(super) fn new(kafka: &config::Kafka) -> Result<(Self, mpsc::UnboundedReceiver<Report>), kafka::Error> {
         let (reports, received) = mpsc::unbounded_channel();
-        let client = settings(kafka)
-            .create_with_context(Context { reports, leaderless: AtomicBool::new(false) })
-            .map_err(kafka::Error::client)?;
+        let client = PolledProducer::new(&settings(kafka), Context { reports, leaderless: AtomicBool::new(false) })?;
         Ok((Self { client, topic: kafka.topic.clone() }, received))
     }
 
