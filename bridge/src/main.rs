@@ -10,6 +10,15 @@ use wiber_bridge::report::Chain;
 use wiber_bridge::signals::Signals;
 use wiber_bridge::telemetry::start_logging;
 
+/// For librdkafka too. What some forty threads take at one time or another, glibc keeps.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// How it behaves (jemalloc(3), TUNING): memory goes back a second after it was last used, also while nothing happens.
+#[allow(unsafe_code, reason = "the name is jemalloc's, which reads it as a string of C")]
+#[unsafe(export_name = "malloc_conf")]
+static ALLOCATOR_SETTINGS: &[u8; 70] = b"background_thread:true,narenas:4,dirty_decay_ms:1000,muzzy_decay_ms:0\0";
+
 const FAILED: u8 = 1;
 const BAD_SETTINGS: u8 = 2;
 /// What blocking calls into client libraries may take after everything else has ended.
