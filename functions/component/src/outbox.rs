@@ -12,6 +12,11 @@ use wiber_handlers::{Settings, SettingsError};
 
 /// How long the outbox may take to say how it is: below the 3 s within which readiness answers.
 pub const CONDITION_LIMIT: Duration = Duration::from_millis(2_200);
+/// Age from which a connection is not used again, milliseconds: within a second it shows that the file was removed, so that
+/// nothing is accepted into nothing.
+const AGE_MS_MAX: u64 = 1_000;
+/// The same for draining, where it costs more than it saves: the bridge asks all the time, and a read may last 10 s anyway.
+const AGE_DRAINING_MS_MAX: u64 = 5_000;
 
 /// The instance's connections, of one kind.
 pub struct Connections {
@@ -34,19 +39,19 @@ impl Connections {
     /// Connections for accepting: the first one makes durable what it finds.
     #[must_use]
     pub const fn accepting() -> Self {
-        Self { pool: Pool::new(), purpose: Purpose::Accept }
+        Self { pool: Pool::new(AGE_MS_MAX), purpose: Purpose::Accept }
     }
 
     /// Connections for draining. They open where nothing more can be written too, so that the bridge can tell of that.
     #[must_use]
     pub const fn draining() -> Self {
-        Self { pool: Pool::new(), purpose: Purpose::Drain }
+        Self { pool: Pool::new(AGE_DRAINING_MS_MAX), purpose: Purpose::Drain }
     }
 
     /// Connections on which a write is an error.
     #[must_use]
     pub const fn read_only() -> Self {
-        Self { pool: Pool::new(), purpose: Purpose::Read }
+        Self { pool: Pool::new(AGE_MS_MAX), purpose: Purpose::Read }
     }
 }
 

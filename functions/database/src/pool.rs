@@ -7,22 +7,22 @@ use crate::{Connection, Database, Error};
 
 /// Connections kept open while idle.
 const IDLE_MAX: usize = 8;
-/// Age from which a connection is not used again, in milliseconds. A connection keeps the file that it opened, also once
-/// another has its name, and whatever is written to it then is lost. So the file is opened by its name each second.
-const AGE_MS_MAX: u64 = 1_000;
 
 /// Idle connections.
 pub struct Pool<C> {
+    age_ms_max: u64,
     idle: RefCell<Vec<Database<C>>>,
     /// The id of the file that was opened last.
     outbox_id: RefCell<String>,
 }
 
 impl<C: Connection> Pool<C> {
-    /// An empty pool.
+    /// An empty pool. A connection keeps the file that it opened, also once another has its name, and whatever is written
+    /// to it then is lost. So one that was opened `age_ms_max` milliseconds ago is not used again: its successor opens the
+    /// file by its name.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { idle: RefCell::new(Vec::new()), outbox_id: RefCell::new(String::new()) }
+    pub const fn new(age_ms_max: u64) -> Self {
+        Self { age_ms_max, idle: RefCell::new(Vec::new()), outbox_id: RefCell::new(String::new()) }
     }
 
     /// Takes an idle connection out, or opens one.
@@ -32,7 +32,7 @@ impl<C: Connection> Pool<C> {
     /// is told. What comes after that works on the new file.
     pub async fn take(&self, open: impl AsyncFnOnce() -> Result<Database<C>, Error>) -> Result<Database<C>, Error> {
         let aged = match self.idle.borrow_mut().pop() {
-            Some(database) if database.age_ms() < AGE_MS_MAX => return Ok(database),
+            Some(database) if database.age_ms() < self.age_ms_max => return Ok(database),
             aged => aged,
         };
         let opened = open().await?;
@@ -61,11 +61,5 @@ impl<C: Connection> Pool<C> {
         if idle.len() < IDLE_MAX {
             idle.push(database);
         }
-    }
-}
-
-impl<C: Connection> Default for Pool<C> {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -15,7 +15,7 @@ use wiber_model::outbox::{
 /// How often a waiting read looks for a commit, in microseconds: one that waits shortly, as the bridge does while messages
 /// come, and one that waits for long.
 const POLL_BUSY_MICROS: u64 = 1_000;
-const POLL_IDLE_MICROS: u64 = 20_000;
+const POLL_IDLE_MICROS: u64 = 28_000;
 
 thread_local! {
     static CONNECTIONS: Rc<Connections> = Rc::new(Connections::draining());

@@ -14,7 +14,12 @@ struct Connections {
 
 impl Connections {
     fn new(outbox: &Outbox) -> Rc<Self> {
-        Rc::new(Self { path: outbox.path.clone(), pool: Pool::new(), opened: Cell::new(0), broken: Cell::new(false) })
+        Rc::new(Self {
+            path: outbox.path.clone(),
+            pool: Pool::new(1_000),
+            opened: Cell::new(0),
+            broken: Cell::new(false),
+        })
     }
 }
 

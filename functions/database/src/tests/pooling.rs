@@ -16,7 +16,7 @@ async fn a_file_that_is_removed_while_in_use_is_given_up_within_a_second() {
 }
 
 async fn check_removal(ends: &[&str]) {
-    let (outbox, pool) = (Outbox::new(), Pool::new());
+    let (outbox, pool) = (Outbox::new(), Pool::new(1_000));
     let first = take(&pool, &outbox.path).await.unwrap();
     let id = first.outbox_id().to_owned();
     first.accept(&[one(1)], ROOMY).await.unwrap();
@@ -36,7 +36,7 @@ async fn check_removal(ends: &[&str]) {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_used_for_a_second() {
-    let (outbox, pool) = (Outbox::new(), Pool::new());
+    let (outbox, pool) = (Outbox::new(), Pool::new(1_000));
     assert!(pool.is_unused());
     pool.put(take(&pool, &outbox.path).await.unwrap());
     assert!(!pool.is_unused());
