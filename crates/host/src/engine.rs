@@ -20,7 +20,7 @@ use crate::stdio::GuestOutput;
 use crate::{Error, sqlite};
 
 /// How often running components yield, so that one that computes does not hold up the others.
-const TICK: Duration = Duration::from_millis(20);
+const TICK: Duration = Duration::from_millis(10);
 
 /// What all components share.
 pub(crate) struct Engine {

@@ -1,13 +1,11 @@
 //! One SQLite connection on a thread of its own: SQLite blocks, in fsync above all, and the async workers must not.
 //! Statements run one after the other in the order in which they were asked for.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc as channel};
+use std::sync::mpsc as channel;
 
 use rusqlite::Connection as Sqlite;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::{Value as SqlValue, ValueRef};
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -23,69 +21,47 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Chunks that wait for a component that reads slowly.
 const CHUNKS_WAITING: usize = 4;
 
-/// How a component learns whether another connection has committed. Whoever waits asks it again and again.
-const DATA_VERSION: &str = "PRAGMA data_version";
-
 type Job = Box<dyn FnOnce(Result<&Sqlite, String>) + Send>;
 
 /// A component's connection. Dropping it ends the thread after the statement that runs.
 #[allow(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct Connection {
     jobs: channel::Sender<Job>,
-    shared: Arc<Shared>,
-}
-
-#[derive(Default)]
-struct Shared {
-    /// Jobs that the thread has not done yet.
-    waiting: AtomicUsize,
-    opened: Mutex<Opened>,
-}
-
-#[derive(Default)]
-struct Opened {
-    /// Opened at its first use, so that a failed open is that call's error and is tried again by the next.
-    connection: Option<Sqlite>,
-    /// Readers wait for nobody.
-    wal: bool,
 }
 
 impl Connection {
     /// Starts the thread; `token` lives as long as it.
     pub(super) fn open(location: Location, token: TaskTrackerToken) -> std::io::Result<Self> {
         let (jobs, queue) = channel::channel::<Job>();
-        let shared = Arc::<Shared>::default();
-        let of_thread = Arc::clone(&shared);
         std::thread::Builder::new().name("sqlite".to_owned()).spawn(move || {
-            let Shared { waiting, opened } = &*of_thread;
+            // Opened at its first use, so that a failed open is that call's error and is tried again by the next.
+            let mut opened = None;
             while let Ok(job) = queue.recv() {
-                opened.lock().unwrap_or_else(PoisonError::into_inner).run(job, &location);
-                waiting.fetch_sub(1, Ordering::Release);
+                let connection = match opened.take() {
+                    Some(connection) => Ok(connection),
+                    None => open(&location),
+                };
+                job(connection.map(|connection| &*opened.insert(connection)));
             }
-            // Closing may take long too.
-            drop(std::mem::take(&mut *opened.lock().unwrap_or_else(PoisonError::into_inner)));
+            drop(opened);
             drop(token);
         })?;
-        Ok(Self { jobs, shared })
+        Ok(Self { jobs })
     }
 
     pub(super) fn query(&self, statement: String, parameters: Vec<Value>) -> Query {
         let (columns_to, columns) = oneshot::channel();
         let (rows_to, rows) = mpsc::channel(CHUNKS_WAITING);
         let (result_to, result) = oneshot::channel();
-        let at_once = statement == DATA_VERSION;
         // Receivers may be gone where the component does not wait.
-        let job: Job = Box::new(move |connection| match connection {
+        self.run(Box::new(move |connection| match connection {
             Err(error) => _ = columns_to.send(Err(Error::Io(error))),
             Ok(connection) => {
                 let mut answer = Answer { columns: Vec::new(), columns_to: Some(columns_to), rows_to };
                 _ = result_to.send(run(connection, &statement, parameters, &mut answer));
-                answer.begin();
+                answer.end();
             }
-        });
-        if let Some(job) = if at_once { self.run_at_once(job) } else { Some(job) } {
-            self.run(job);
-        }
+        }));
         Query { columns, rows, result }
     }
 
@@ -96,42 +72,10 @@ impl Connection {
         answer
     }
 
-    /// Runs a job here that blocks for nothing but a look at shared memory, if none is before it; gives it back otherwise.
-    /// Two changes of threads cost ten times as much as the look.
-    fn run_at_once(&self, job: Job) -> Option<Job> {
-        let Shared { waiting, opened } = &*self.shared;
-        let opened = (waiting.load(Ordering::Acquire) == 0).then(|| opened.try_lock().ok()).flatten();
-        match opened.as_deref() {
-            Some(Opened { connection: Some(connection), wal: true }) => job(Ok(connection)),
-            _ => return Some(job),
-        }
-        None
-    }
-
     fn run(&self, job: Job) {
-        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
         // Should the thread have panicked, the job is dropped and with it the sender that the component waits for.
         _ = self.jobs.send(job);
     }
-}
-
-impl Opened {
-    fn run(&mut self, job: Job, location: &Location) {
-        if self.connection.is_none() {
-            match open(location) {
-                Ok(connection) => *self = Self { connection: Some(connection), wal: false },
-                Err(error) => return job(Err(error)),
-            }
-        }
-        let Some(connection) = &self.connection else { return };
-        job(Ok(connection));
-        // The component may have set it just now.
-        self.wal = self.wal || connection.pragma_query_value(None, "journal_mode", is_wal).unwrap_or(false);
-    }
-}
-
-fn is_wal(row: &rusqlite::Row<'_>) -> rusqlite::Result<bool> {
-    Ok(row.get_ref(0)?.as_str()? == "wal")
 }
 
 fn open(location: &Location) -> Result<Sqlite, String> {
@@ -156,8 +100,8 @@ fn connect(location: &Location) -> rusqlite::Result<Sqlite> {
     Ok(connection)
 }
 
-/// What the component is told of a statement. It waits for the columns first. Those of a statement that writes are sent at
-/// once, so that what the component does next is done while the disk is waited for; those of one that reads are sent last
+/// What the component is told of a statement. It waits for the columns first. Those of one that writes are sent once it is
+/// prepared, so that what the component does next is done while the disk is waited for; those of one that reads come last
 /// if all of it fits into a chunk: one wake-up for everything, not three.
 struct Answer {
     columns: Vec<String>,
@@ -174,18 +118,23 @@ impl Answer {
 
     /// The component may stop reading: the statement ends there, as in Spin.
     fn send(&self, chunk: Vec<RowResult>) -> Result<(), Error> {
-        let sent = match self.rows_to.try_send(chunk) {
-            Err(TrySendError::Full(chunk)) => self.rows_to.blocking_send(chunk).is_ok(),
-            sent => sent.is_ok(),
-        };
-        if sent { Ok(()) } else { Err(Error::Io("row send error".to_owned())) }
+        self.rows_to.blocking_send(chunk).map_err(|_| Error::Io("row send error".to_owned()))
+    }
+
+    fn end(self) {
+        let Self { columns, columns_to, rows_to } = self;
+        // That there are no more rows is known with the columns.
+        drop(rows_to);
+        if let Some(columns_to) = columns_to {
+            _ = columns_to.send(Ok(columns));
+        }
     }
 }
 
 fn run(connection: &Sqlite, statement: &str, parameters: Vec<Value>, answer: &mut Answer) -> Result<(), Error> {
     let failed = |error: rusqlite::Error| fault::check(connection, &error);
     let mut prepared = connection.prepare_cached(statement).map_err(failed)?;
-    answer.columns = prepared.column_names().into_iter().map(str::to_owned).collect();
+    answer.columns = prepared.column_names().map(str::to_owned).collect();
     if !prepared.readonly() {
         answer.begin();
     }

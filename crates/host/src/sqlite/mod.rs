@@ -95,7 +95,7 @@ fn ask<T: Send, R>(
     accessor.with(|mut access| Ok(question(access.get().table.get(connection)?)))
 }
 
-/// A statement under way: the columns once it is prepared, then rows, then the result.
+/// A statement under way: the columns, rows, and the result.
 pub(crate) struct Query {
     columns: oneshot::Receiver<Result<Vec<String>, Error>>,
     rows: mpsc::Receiver<Vec<RowResult>>,
