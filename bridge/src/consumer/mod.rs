@@ -41,6 +41,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::KafkaError;
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -62,6 +63,9 @@ use rebalance::Context;
 const CLIENT_NOTE: &str = "consumer-client";
 /// A membership that lasted this long was a good one.
 const LASTING: Duration = Duration::from_secs(30);
+
+/// How much longer than a session a member stays outside that the group must miss.
+const OUTSIDE: Duration = Duration::from_secs(1);
 
 /// What the consumer is made of.
 #[derive(Debug)]
@@ -133,6 +137,11 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Error>
             End::Restart(reason) => {
                 parts.board.set_note(CLIENT_NOTE, format!("the consumer joins its group anew: {reason}"));
             }
+            End::Unowned(partitions) => {
+                let reason = format!("partitions {partitions:?} belonged to nobody");
+                parts.board.set_note(CLIENT_NOTE, format!("the consumer joins its group anew: {reason}"));
+                stay_outside(&parts, &shutdown).await;
+            }
         }
         if begun.elapsed() >= LASTING {
             backoff.reset();
@@ -144,12 +153,21 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Error>
     }
 }
 
+/// Waits until the group misses this member. One that has a name of its own (KIP-345) is given what it had, and nothing is
+/// given out again, if it comes back within its session.
+async fn stay_outside(parts: &Parts, shutdown: &CancellationToken) {
+    if parts.instance_id.is_some() {
+        let session = Duration::from_millis(parts.kafka.session_timeout_ms.into());
+        let _ = timeout(session + OUTSIDE, shutdown.cancelled()).await;
+    }
+}
+
 fn join<'a>(parts: &'a Parts, shared: &Shared) -> Result<Group<'a>, Error> {
     let (events, events_rx) = unbounded_channel();
     let (commits, commits_rx) = unbounded_channel();
     let incarnation = Arc::new(Incarnation::new(&parts.kafka.topic));
     let membership = Membership::new(Duration::from_millis(parts.kafka.session_timeout_ms.into()));
-    let context = Context::new(events, Arc::clone(&incarnation), membership, parts.board.clone());
+    let context = Context::new(&parts.kafka.topic, events, Arc::clone(&incarnation), membership, parts.board.clone());
     let config = settings::consumer_config(&parts.kafka, parts.instance_id.as_deref());
     let consumer: StreamConsumer<Context> = config.create_with_context(context).map_err(Error::Client)?;
     consumer.subscribe(&[&parts.kafka.topic]).map_err(Error::Client)?;

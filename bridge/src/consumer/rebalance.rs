@@ -7,6 +7,7 @@ use std::time::Instant;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::mpsc::UnboundedSender;
@@ -30,6 +31,7 @@ pub(super) enum Event {
 
 /// Receives the callbacks.
 pub(super) struct Context {
+    topic: String,
     events: UnboundedSender<Event>,
     incarnation: Arc<Incarnation>,
     membership: Membership,
@@ -40,12 +42,13 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(
+        topic: &str,
         events: UnboundedSender<Event>,
         incarnation: Arc<Incarnation>,
         membership: Membership,
         board: Board,
     ) -> Self {
-        Self { events, incarnation, membership, board, fatal: OnceLock::new() }
+        Self { topic: topic.to_owned(), events, incarnation, membership, board, fatal: OnceLock::new() }
     }
 
     /// Why this client must be replaced, if it must.
@@ -86,7 +89,9 @@ impl ClientContext for Context {
 
 impl ConsumerContext for Context {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let partitions: Vec<i32> = list.elements().iter().map(|e| e.partition()).collect();
+        // A static member that comes back with another topic is still given what it had.
+        let own = |partition: &TopicPartitionListElem<'_>| partition.topic() == self.topic;
+        let partitions: Vec<i32> = list.elements().iter().filter(|e| own(e)).map(|e| e.partition()).collect();
         let assigned = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         let event = match (assigned, consumer.assignment_lost()) {
             (true, _) => Event::Assigned(partitions),

@@ -9,29 +9,62 @@ use std::time::{Duration, Instant};
 
 use wiber_model::record::PARTITIONS;
 
-use crate::kafka::{Error, Inspector, Outage};
+use crate::kafka::{Error, Inspector};
 use crate::report::Chain;
+use crate::status::Board;
 
+const NOTE: &str = "unowned";
 /// Time between two looks at the group.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// What a member may need to give a partition up, beyond its last write. The next member is given it after that.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(10);
+
+/// For how long the same partitions have been seen to belong to nobody.
+#[derive(Debug, Default)]
+struct Seen {
+    since: Option<Instant>,
+    partitions: Vec<i32>,
+}
+
+impl Seen {
+    /// Takes what belonged to nobody when it was asked for. Each hand-over begins anew.
+    fn note(&mut self, unowned: &[i32], asked: Instant) -> Duration {
+        self.partitions.retain(|partition| unowned.contains(partition));
+        if self.partitions.is_empty() {
+            self.partitions = unowned.to_vec();
+            self.since = None;
+        }
+        asked.saturating_duration_since(*self.since.get_or_insert(asked))
+    }
+}
 
 /// Returns what each member has, once some partitions have belonged to nobody for longer than members need to hand them
-/// over. `drain_limit` is how long the last write may take.
-pub(super) async fn watch(inspector: Inspector, drain_limit: Duration) -> Vec<Vec<i32>> {
-    let mut outage = Outage::default();
+/// over, and says so on the board until all belong to someone. `drain_limit` is how long the last write may take.
+pub(super) async fn watch(inspector: Inspector, board: Board, drain_limit: Duration) -> Vec<Vec<i32>> {
+    let mut seen = Seen::default();
     loop {
         tokio::time::sleep(INTERVAL).await;
-        let incomplete = incomplete(&inspector).await.unwrap_or_else(|error| {
-            tracing::debug!(error = %Chain(&error), "the group could not be looked at");
-            None
-        });
-        let lasted = outage.note(incomplete.is_none(), Instant::now());
-        if let Some(shares) = incomplete
-            && lasted >= drain_limit + GRACE
-        {
-            return shares;
+        let asked = Instant::now();
+        match incomplete(&inspector).await {
+            Ok(None) => {
+                seen = Seen::default();
+                board.clear_note(NOTE);
+            }
+            Ok(Some(shares)) => {
+                if seen.note(&unowned(&shares), asked) >= drain_limit + GRACE {
+                    let (partitions, topic) = (&seen.partitions, inspector.topic());
+                    board.set_note(
+                        NOTE,
+                        format!("partitions {partitions:?} of {topic} belong to no consumer of the group"),
+                    );
+                    return shares;
+                }
+            }
+            // Silence says nothing about the group.
+            Err(error) => {
+                seen = Seen::default();
+                tracing::debug!(error = %Chain(&error), "the group could not be looked at");
+            }
         }
     }
 }
@@ -65,6 +98,18 @@ mod tests {
         assert_eq!(unowned(&[(0..6).collect(), vec![7, 6], vec![]]), [8, 9, 10, 11]);
         assert_eq!(unowned(&[(0..PARTITIONS).collect()]), [] as [i32; 0]);
         assert_eq!(unowned(&[]).len(), 12);
+    }
+
+    #[test]
+    fn only_the_same_partitions_count_as_one_time() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut seen = Seen::default();
+        assert_eq!(seen.note(&[1, 2], at(0)), Duration::ZERO);
+        assert_eq!(seen.note(&[2, 3], at(5)), Duration::from_secs(5));
+        assert_eq!(seen.note(&[3, 4], at(10)), Duration::ZERO);
+        assert_eq!(seen.note(&[4], at(20)), Duration::from_secs(10));
+        assert_eq!(seen.partitions, [4]);
     }
 
     #[test]

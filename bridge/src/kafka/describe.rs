@@ -1,6 +1,6 @@
 //! The id and partitions of a topic, by librdkafka's DescribeTopics, which rust-rdkafka does not wrap.
 //!
-//! The only module with unsafe code: every pointer is owned by a guard that frees it, and none leaves the module.
+//! Every pointer is owned by a guard that frees it, and none leaves the module.
 
 use std::ffi::{CStr, CString};
 use std::ptr;

@@ -206,7 +206,7 @@ impl Inspector {
         // It asks each of them for its groups.
         self.blocking(Asked::Brokers, |inner| {
             let config::Kafka { topic, consumer_group, .. } = &*inner.kafka;
-            shares::shares(&inner.client, consumer_group, topic, TIMEOUT).map_err(|source| Error::Call {
+            shares::shares(inner.client.client(), consumer_group, topic, TIMEOUT).map_err(|source| Error::Call {
                 step: "the group's members",
                 topic: topic.clone(),
                 source: Box::new(source),

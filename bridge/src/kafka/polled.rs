@@ -12,11 +12,11 @@ use rdkafka::producer::{BaseProducer, ProducerContext};
 use super::Error;
 
 /// How long the thread waits for reports before it looks whether it is to end. rust-rdkafka's own thread waits for exactly
-/// 100 ms; since it counts what is left in whole milliseconds, it spends the last of them in a loop, which is a hundredth
-/// of a processor for nothing. A little more than whole milliseconds leaves nothing to loop through.
+/// 100 ms; since it counts what is left in whole milliseconds, it spends the last of them in a loop, which at rest is a
+/// hundredth of a processor. A little more than whole milliseconds leaves nothing to loop through while no report comes.
 const WAIT: Duration = Duration::from_micros(100_100);
 
-/// Dropping it drops what the client still holds, each with its report; that takes up to half a second.
+/// Dropping it drops what the client still holds, each with its report; that takes up to 0.6 s.
 pub struct PolledProducer<C: ProducerContext + 'static> {
     // Before the client, so that no other holder is left when that is dropped.
     thread: Polling,

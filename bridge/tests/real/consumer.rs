@@ -7,6 +7,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use tokio::sync::oneshot::{self, error::TryRecvError};
+use tokio::task::{JoinHandle, spawn_blocking};
 use wiber_bridge::kafka::client_config;
 use wiber_model::Message;
 use wiber_model::outbox::RowRef;
@@ -277,37 +278,79 @@ async fn an_unknown_version_stops_its_partition_only() {
     assert!(read.all(|committed| committed.epoch.is_some()), "{committed:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn partitions_that_the_groups_leader_forgot_are_noticed() {
-    let site = site("forgotten").await;
-    // A leader whose question about the topic comes back empty, as while nobody may read it.
-    let leader: BaseConsumer = client_config(&site.kafka)
-        .set("group.id", &site.kafka.consumer_group)
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("topic.blacklist", format!("^{}$", site.kafka.topic))
-        .create()
-        .unwrap();
-    leader.subscribe(&[&site.inspector.dead_letter_topic()]).unwrap();
-    let (stop, mut stopped) = oneshot::channel::<()>();
-    let leading = tokio::task::spawn_blocking(move || {
-        while stopped.try_recv() == Err(TryRecvError::Empty) {
-            let _ = leader.poll(Duration::from_millis(50));
+/// A member of a group whose question about the topic comes back empty, as while nobody may read it.
+struct Blind {
+    stop: oneshot::Sender<()>,
+    polling: JoinHandle<()>,
+}
+
+impl Blind {
+    /// Leads the site's group, under a name of its own if it has one.
+    async fn lead(site: &Site, instance_id: Option<&str>) -> Self {
+        let mut settings = client_config(&site.kafka);
+        settings
+            .set("group.id", &site.kafka.consumer_group)
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", site.kafka.session_timeout_ms.to_string())
+            .set("topic.blacklist", format!("^{}$", site.kafka.topic));
+        if let Some(instance_id) = instance_id {
+            settings.set("group.instance.id", instance_id);
         }
-    });
-    until("a leader", async || match site.inspector.shares().await {
-        Ok(Some(shares)) if shares.len() == 1 => Ok(()),
+        let member: BaseConsumer = settings.create().unwrap();
+        // It would not join for a topic that it cannot see.
+        member.subscribe(&[&site.inspector.dead_letter_topic()]).unwrap();
+        let (stop, mut stopped) = oneshot::channel();
+        let polling = spawn_blocking(move || {
+            while stopped.try_recv() == Err(TryRecvError::Empty) {
+                let _ = member.poll(Duration::from_millis(50));
+            }
+        });
+        members(site, &[0]).await;
+        Self { stop, polling }
+    }
+
+    async fn end(self) {
+        self.stop.send(()).unwrap();
+        self.polling.await.unwrap();
+    }
+}
+
+/// Waits until the group has settled with members that have so many partitions.
+async fn members(site: &Site, partitions: &[usize]) {
+    until("the group", async || match site.inspector.shares().await {
+        Ok(Some(shares)) if shares.iter().map(Vec::len).eq(partitions.iter().copied()) => Ok(()),
         other => Err(format!("{other:?}")),
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_the_groups_leader_forgot_are_noticed() {
+    let site = site("forgotten").await;
+    let leader = Blind::lead(&site, None).await;
     let running = site.consume();
     let note = site.note("joins its group anew").await;
     assert!(note.contains("partitions [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] belonged to nobody"), "{note}");
-    stop.send(()).unwrap();
-    leading.await.unwrap();
+    leader.end().await;
     let sent = message("alice", "bob", "hello");
     site.produce(&sent, 1).await;
     check_order(&site.conversation("alice", "bob", 1).await, &[sent]);
-    let shares = site.inspector.shares().await.unwrap().unwrap();
-    assert_eq!(shares, [(0..12).collect::<Vec<i32>>()]);
+    members(&site, &[12]).await;
     running.stop().await;
+}
+
+/// Nobody leaves the group in Kafka's eyes here, so nothing would ever be given out again.
+#[tokio::test(flavor = "multi_thread")]
+async fn static_members_stay_away_until_they_are_missed() {
+    let site = site("static").await;
+    let leader = Blind::lead(&site, Some("one")).await;
+    let other = site.consume_as(Some("other"));
+    members(&site, &[0, 0]).await;
+    leader.end().await;
+    let successor = site.consume_as(Some("one"));
+    let sent = message("alice", "bob", "hello");
+    site.produce(&sent, 1).await;
+    check_order(&site.conversation("alice", "bob", 1).await, &[sent]);
+    successor.stop().await;
+    other.stop().await;
 }

@@ -144,10 +144,15 @@ async fn site_of(name: &str, store: Store) -> Site {
 
 impl Site {
     pub(crate) fn consume(&self) -> Running {
+        self.consume_as(None)
+    }
+
+    /// As a static member, where it has a name.
+    pub(crate) fn consume_as(&self, instance_id: Option<&str>) -> Running {
         let stop = CancellationToken::new();
         let parts = Parts {
             kafka: self.kafka.clone(),
-            instance_id: None,
+            instance_id: instance_id.map(str::to_owned),
             outbox_urls: vec![OUTBOX_URL.parse().unwrap()],
             inspector: self.inspector.clone(),
             store: self.store.clone(),

@@ -35,6 +35,8 @@ pub(super) enum End {
     Shutdown,
     /// The client must be made anew.
     Restart(String),
+    /// The group gave these partitions to nobody and must give them out again: it must miss this member.
+    Unowned(Vec<i32>),
 }
 
 /// What the callbacks send.
@@ -90,7 +92,7 @@ impl<'a> Group<'a> {
         commits_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut surveying: Option<Surveying> = None;
         let parts = self.parts;
-        let watch = || unowned::watch(parts.inspector.clone(), parts.drain_limit);
+        let watch = || unowned::watch(parts.inspector.clone(), parts.board.clone(), parts.drain_limit);
         let mut watching = Box::pin(watch());
         let end = loop {
             if let Some(reason) = self.client.failure() {
@@ -111,7 +113,10 @@ impl<'a> Group<'a> {
                 }
                 () = sleep_until(self.survey_due), if surveying.is_none() => surveying = self.survey(),
                 shares = &mut watching => {
-                    self.join_anew_if_least(&shares);
+                    let own: Vec<i32> = self.slots.keys().copied().collect();
+                    if unowned::is_least(&own, &shares) {
+                        break End::Unowned(unowned::unowned(&shares));
+                    }
                     watching.set(watch());
                 }
                 _ = commits_due.tick() => self.commit(),
@@ -120,14 +125,6 @@ impl<'a> Group<'a> {
         };
         self.end().await;
         end
-    }
-
-    /// Some partitions belong to nobody; one member must join anew.
-    fn join_anew_if_least(&self, shares: &[Vec<i32>]) {
-        let own: Vec<i32> = self.slots.keys().copied().collect();
-        if unowned::is_least(&own, shares) {
-            self.client.fail(format!("partitions {:?} belonged to nobody", unowned::unowned(shares)));
-        }
     }
 
     async fn rebalance(&mut self, event: Event) {
