@@ -54,11 +54,11 @@ impl<C: Connection> Pool<C> {
         self.outbox_id.borrow().is_empty()
     }
 
-    /// Puts a connection back. After an error whose outcome is unknown it must be dropped instead: SQLite's view of a
-    /// file after a failed fsync is not to be trusted.
+    /// Puts a connection back, unless another file has been opened meanwhile. After an error whose outcome is unknown it
+    /// must be dropped instead: SQLite's view of a file after a failed fsync is not to be trusted.
     pub fn put(&self, database: Database<C>) {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < IDLE_MAX {
+        if idle.len() < IDLE_MAX && *self.outbox_id.borrow() == database.outbox_id() {
             idle.push(database);
         }
     }

@@ -47,3 +47,18 @@ async fn a_connection_is_used_for_a_second() {
     tokio::time::advance(Duration::from_millis(100)).await;
     assert!(take(&pool, &outbox.path).await.unwrap().age_ms() < 900);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_to_a_file_that_was_replaced_is_not_used_again() {
+    let (outbox, pool) = (Outbox::new(), Pool::new(5_000));
+    let (idle, busy) = (take(&pool, &outbox.path).await.unwrap(), take(&pool, &outbox.path).await.unwrap());
+    pool.put(idle);
+    for end in ["", "-wal", "-shm"] {
+        std::fs::remove_file(format!("{}{end}", outbox.path.display())).unwrap();
+    }
+    tokio::time::advance(Duration::from_secs(5)).await;
+    assert!(matches!(take(&pool, &outbox.path).await, Err(Error::NotDurable(_))));
+    let replaced = busy.outbox_id().to_owned();
+    pool.put(busy);
+    assert_ne!(take(&pool, &outbox.path).await.unwrap().outbox_id(), replaced);
+}
