@@ -1,7 +1,6 @@
 //! Dead letters: first into their topic, then into MongoDB, each acknowledged, before the offset may be committed.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -9,7 +8,6 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseRecord, NoCustomPartitioner, ProducerContext};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 use wiber_model::record::{Poison, VALUE_LEFT_OUT, header};
 
 use super::record::{Record, header_of};
@@ -17,11 +15,6 @@ use super::settings::dead_letter_config;
 use crate::config;
 use crate::kafka::{self, LogContext, PolledProducer};
 use crate::store::{DeadLetter, Place};
-
-/// How long a full queue may hold a dead letter back before it is tried again.
-const QUEUE_WAIT: Duration = Duration::from_secs(5);
-/// Time between two tries meanwhile.
-const QUEUE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Most replays that are believed: the count is a header, which anyone may write.
 const REPLAYS_MAX: i64 = 1_000_000;
@@ -66,21 +59,14 @@ impl DeadLetters {
 
     async fn send(&self, record: &Record, verdict: &Verdict, value: Option<&[u8]>) -> Result<(), KafkaError> {
         let (delivered, delivery) = oneshot::channel();
+        // Its partition's task tries again whatever fails, a full queue too: each partition waits for one letter at a time.
         let mut letter: BaseRecord<'_, [u8], [u8], Box<Delivered>> =
             BaseRecord::with_opaque_to(&self.topic, Box::new(delivered))
                 .partition(record.original.partition())
                 .headers(headers(record, verdict));
         letter.key = record.original.key();
         letter.payload = value;
-        let give_up = Instant::now() + QUEUE_WAIT;
-        while let Err((error, refused)) = self.producer.send(letter) {
-            let full = matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
-            if !full || Instant::now() >= give_up {
-                return Err(error);
-            }
-            letter = refused;
-            tokio::time::sleep(QUEUE_PAUSE).await;
-        }
+        self.producer.send(letter).map_err(|(error, _)| error)?;
         delivery.await.unwrap_or(Err(KafkaError::Canceled))
     }
 }
