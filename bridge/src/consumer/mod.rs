@@ -63,7 +63,6 @@ use rebalance::Context;
 const CLIENT_NOTE: &str = "consumer-client";
 /// A membership that lasted this long was a good one.
 const LASTING: Duration = Duration::from_secs(30);
-
 /// How much longer than a session a member stays outside that the group must miss.
 const OUTSIDE: Duration = Duration::from_secs(1);
 
@@ -132,16 +131,14 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Error>
     let mut backoff = Backoff::for_servers();
     loop {
         let begun = Instant::now();
-        match join(&parts, &shared)?.run(&shutdown).await {
+        let (reason, must_be_missed) = match join(&parts, &shared)?.run(&shutdown).await {
             End::Shutdown => return Ok(()),
-            End::Restart(reason) => {
-                parts.board.set_note(CLIENT_NOTE, format!("the consumer joins its group anew: {reason}"));
-            }
-            End::Unowned(partitions) => {
-                let reason = format!("partitions {partitions:?} belonged to nobody");
-                parts.board.set_note(CLIENT_NOTE, format!("the consumer joins its group anew: {reason}"));
-                stay_outside(&parts, &shutdown).await;
-            }
+            End::Restart(reason) => (reason, false),
+            End::Unowned(partitions) => (format!("partitions {partitions:?} belonged to nobody"), true),
+        };
+        parts.board.set_note(CLIENT_NOTE, format!("the consumer joins its group anew: {reason}"));
+        if must_be_missed {
+            stay_outside(&parts, &shutdown).await;
         }
         if begun.elapsed() >= LASTING {
             backoff.reset();
