@@ -1,5 +1,5 @@
-//! Questions about the log: what there is, from where to where, and how far the group has come. It joins no group and
-//! reads no messages.
+//! Questions about the log and the group: what there is, from where to where, how far the group has come, and who reads
+//! what. It joins no group and reads no messages.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -203,7 +203,7 @@ impl Inspector {
     /// # Errors
     /// If Kafka does not answer or refuses.
     pub async fn shares(&self) -> Result<Option<Vec<Vec<i32>>>, Error> {
-        // It asks each of them for its groups.
+        // Each is asked for its groups.
         self.blocking(Asked::Brokers, |inner| {
             let config::Kafka { topic, consumer_group, .. } = &*inner.kafka;
             shares::shares(inner.client.client(), consumer_group, topic, TIMEOUT).map_err(|source| Error::Call {

@@ -1,6 +1,7 @@
-//! What every role needs of Kafka: client settings, the two topics, and questions about the log.
+//! What every role needs of Kafka: client settings, the two topics, producers, and questions about the log and the group.
 //!
-//! Entry points: [`client_config`], [`ensure_ready`], [`Inspector`]. Nothing here produces or consumes messages.
+//! Entry points: [`client_config`], [`ensure_ready`], [`Inspector`], [`PolledProducer`]. What is sent and read is the
+//! roles' own business.
 
 mod context;
 mod describe;
