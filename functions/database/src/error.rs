@@ -59,6 +59,10 @@ impl Error {
         }
     }
 
+    pub(crate) fn is_unknown_function(&self) -> bool {
+        matches!(self, Self::Unknown(text) if text.contains("no such function"))
+    }
+
     /// Whether it is certain that the failed statement changed nothing.
     #[must_use]
     pub fn nothing_written(&self) -> bool {

@@ -98,4 +98,21 @@ impl<C: Connection> Database<C> {
     pub async fn data_version(&self) -> Result<i64, Error> {
         Ok(self.one("PRAGMA data_version", &[]).await?.integer())
     }
+
+    /// The same once it is no longer `seen`, or after `wait_ms` milliseconds. On a host that cannot wait for a commit
+    /// (only the embedded host can) it looks once, after `look_us` microseconds.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub async fn next_data_version(&self, seen: i64, wait_ms: u64, look_us: u64) -> Result<i64, Error> {
+        if self.host_waits.get() {
+            let parameters = [seen, wait_ms.cast_signed(), look_us.cast_signed()].map(Value::from);
+            match self.one("SELECT next_data_version(?1, ?2, ?3)", &parameters).await {
+                Err(error) if error.is_unknown_function() => self.host_waits.set(false),
+                version => return Ok(version?.integer()),
+            }
+        }
+        self.pause(look_us).await;
+        self.data_version().await
+    }
 }

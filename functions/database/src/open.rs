@@ -1,5 +1,7 @@
 //! Opening the outbox: a 200 is only given on a database that keeps its promise, so the promise is checked here.
 
+use std::cell::Cell;
+
 use crate::{Connection, Error, Value, schema};
 
 /// Longest that one statement waits for other connections' locks.
@@ -76,12 +78,21 @@ pub struct Database<C> {
     journal: String,
     note: Option<String>,
     opened_ms: u64,
+    /// Whether the host may be able to wait for a commit.
+    pub(crate) host_waits: Cell<bool>,
 }
 
 impl<C: Connection> Database<C> {
     fn new(connection: C) -> Self {
         let opened_ms = connection.monotonic_ms();
-        Self { connection, outbox_id: String::new(), journal: String::new(), note: None, opened_ms }
+        Self {
+            connection,
+            outbox_id: String::new(),
+            journal: String::new(),
+            note: None,
+            opened_ms,
+            host_waits: Cell::new(true),
+        }
     }
 
     /// Opens the outbox for writing: `synchronous=FULL`, the journal mode that is safe on this SQLite, the schema made
@@ -234,11 +245,6 @@ impl<C: Connection> Database<C> {
         self.note.as_deref()
     }
 
-    /// Waits outside SQLite.
-    pub async fn pause(&self, micros: u64) {
-        self.connection.pause(micros).await;
-    }
-
     /// Milliseconds of a clock that never jumps.
     #[must_use]
     pub fn monotonic_ms(&self) -> u64 {
@@ -265,6 +271,11 @@ impl<C: Connection> Database<C> {
         const SQL: &str = "INSERT INTO meta VALUES ('probe', lower(hex(randomblob(8))))
             ON CONFLICT (name) DO UPDATE SET value = excluded.value";
         self.run(SQL, &[]).await.map(drop)
+    }
+
+    /// Waits outside SQLite.
+    pub(crate) async fn pause(&self, micros: u64) {
+        self.connection.pause(micros).await;
     }
 
     pub(crate) async fn changes(&self) -> u64 {

@@ -12,10 +12,10 @@ use wiber_model::outbox::{
     RowsRequest, SettleRequest, Statistics, UnsettledAnswer, UnsettledRequest, WAIT_MS_BUSY, Which,
 };
 
-/// How often a waiting read looks for a commit, in microseconds: one that waits shortly, as the bridge does while messages
-/// come, and one that waits for long.
-const POLL_BUSY_MICROS: u64 = 1_000;
-const POLL_IDLE_MICROS: u64 = 28_000;
+/// How often a waiting read looks for a commit that nobody tells it of, in microseconds: one that waits shortly, as the
+/// bridge does while messages come, and one that waits for long. The embedded host tells of its own commits.
+const LOOK_BUSY_MICROS: u64 = 1_000;
+const LOOK_IDLE_MICROS: u64 = 28_000;
 
 thread_local! {
     static CONNECTIONS: Rc<Connections> = Rc::new(Connections::draining());
@@ -53,7 +53,7 @@ impl Store {
 /// Rows above `request.after`, waiting for the first through short queries.
 async fn wait_for_rows(database: &Database<Spin>, request: &ReadRequest) -> Result<Vec<Row>, Error> {
     let deadline = database.monotonic_ms() + u64::from(request.wait_ms);
-    let pause = if request.wait_ms <= WAIT_MS_BUSY { POLL_BUSY_MICROS } else { POLL_IDLE_MICROS };
+    let look_us = if request.wait_ms <= WAIT_MS_BUSY { LOOK_BUSY_MICROS } else { LOOK_IDLE_MICROS };
     let mut seen = database.data_version().await?;
     loop {
         let rows = database.read(request.which, request.after, request.limit).await?;
@@ -61,11 +61,11 @@ async fn wait_for_rows(database: &Database<Spin>, request: &ReadRequest) -> Resu
             return Ok(rows);
         }
         loop {
-            if database.monotonic_ms() >= deadline {
+            let left_ms = deadline.saturating_sub(database.monotonic_ms());
+            if left_ms == 0 {
                 return Ok(Vec::new());
             }
-            database.pause(pause).await;
-            let version = database.data_version().await?;
+            let version = database.next_data_version(seen, left_ms, look_us).await?;
             if version != seen {
                 seen = version;
                 break;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::sqlite::Commits;
+
 /// Where a database lies.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,6 +19,8 @@ pub(crate) struct Location {
     /// Asked before each opening, since SQLite would silently drop committed data behind a damage in its log.
     #[serde(skip)]
     pub(crate) log: wiber_wal::Guard,
+    #[serde(skip)]
+    pub(crate) commits: Commits,
 }
 
 #[derive(Deserialize)]

@@ -36,12 +36,18 @@ impl Connection {
         std::thread::Builder::new().name("sqlite".to_owned()).spawn(move || {
             // Opened at its first use, so that a failed open is that call's error and is tried again by the next.
             let mut opened = None;
+            let mut announced = 0;
             while let Ok(job) = queue.recv() {
                 let connection = match opened.take() {
                     Some(connection) => Ok(connection),
                     None => open(&location),
                 };
                 job(connection.map(|connection| &*opened.insert(connection)));
+                if let Some(connection) = opened.as_ref().filter(|connection| connection.is_autocommit())
+                    && std::mem::replace(&mut announced, connection.total_changes()) != announced
+                {
+                    location.commits.announce();
+                }
             }
             drop(opened);
             drop(token);
@@ -89,6 +95,7 @@ fn open(location: &Location) -> Result<Sqlite, String> {
 
 fn connect(location: &Location) -> rusqlite::Result<Sqlite> {
     let mut connection = location.path.as_ref().map_or_else(Sqlite::open_in_memory, Sqlite::open)?;
+    location.commits.offer(&connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     if !location.allow_attach_file {
         // A temporary or in-memory database may be attached, another file may not.
@@ -177,5 +184,33 @@ fn parameter(value: Value) -> SqlValue {
         Value::Real(real) => SqlValue::Real(real),
         Value::Text(text) => SqlValue::Text(text),
         Value::Blob(blob) => SqlValue::Blob(blob),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn commits_are_announced() {
+        let location =
+            Location { path: None, allow_attach_file: false, log: Default::default(), commits: Default::default() };
+        let connection = Connection::open(location.clone(), TaskTracker::new().token()).unwrap();
+        for (statement, announced) in [
+            ("CREATE TABLE t (a)", 0),
+            ("INSERT INTO t VALUES (1)", 1),
+            ("SELECT a FROM t", 1),
+            ("DELETE FROM t WHERE a = 2", 1),
+            ("BEGIN", 1),
+            ("INSERT INTO t VALUES (2)", 1),
+            ("COMMIT", 2),
+        ] {
+            connection.query(statement.to_owned(), Vec::new()).result.await.unwrap().unwrap();
+            // Answered once what came before is done with.
+            connection.ask(Sqlite::changes).await.unwrap().unwrap();
+            assert_eq!(location.commits.count(), announced, "{statement}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! crates/sqlite-inproc): every open is a new connection, made at its first use; no PRAGMA is set; an error of a
 //! statement, at prepare too, comes with its result.
 
+mod commits;
 mod connection;
 mod fault;
 
@@ -14,6 +15,7 @@ use wasmtime::component::{
     Accessor, Destination, FutureReader, HasSelf, Resource, StreamProducer, StreamReader, StreamResult, VecBuffer,
 };
 
+pub(crate) use self::commits::Commits;
 #[allow(unreachable_pub, reason = "the generated bindings re-export it")]
 pub use self::connection::Connection;
 pub use self::fault::EXIT_DISK;

@@ -89,6 +89,16 @@ async fn statements() {
 }
 
 #[tokio::test]
+async fn a_component_can_wait_for_a_commit() {
+    let host = Host::start(&[]);
+    let sql = "PRAGMA data_version\nSELECT next_data_version(-1, 0, 0)\nSELECT next_data_version('a', 0, 0)";
+    let (_, told) = host.post("/granted/sql", sql).await;
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines[0], lines[1]);
+    assert!(lines[2].starts_with("result Error::Io(\"Invalid function"), "{told}");
+}
+
+#[tokio::test]
 async fn many_rows_arrive_whole() {
     let host = Host::start(&[]);
     let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) SELECT 1 FROM n";

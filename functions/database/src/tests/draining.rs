@@ -134,7 +134,9 @@ async fn another_connections_commit_is_noticed() {
     let (reader, writer) = (outbox.open().await, outbox.open().await);
     let before = reader.data_version().await.unwrap();
     assert_eq!(reader.data_version().await.unwrap(), before);
+    assert_eq!(reader.next_data_version(before, 1, 1).await.unwrap(), before);
     writer.accept(&[one(1)], ROOMY).await.unwrap();
+    assert_ne!(reader.next_data_version(before, 1, 1).await.unwrap(), before);
     assert_ne!(reader.data_version().await.unwrap(), before);
 }
 
