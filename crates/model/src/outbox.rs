@@ -31,8 +31,8 @@ pub const STATISTICS: &str = "/internal/outbox/statistics";
 pub const ROWS_MAX: u32 = 1_000;
 /// Longest wait for the first row, in milliseconds.
 pub const WAIT_MS_MAX: u32 = 10_000;
-/// A read that waits no longer than this, milliseconds, looks for rows each millisecond; a longer one, for who expects
-/// none soon, less often.
+/// A read that waits no longer than this, milliseconds, looks for rows each millisecond where nothing tells it of a commit;
+/// a longer one, for who expects none soon, less often.
 pub const WAIT_MS_BUSY: u32 = 500;
 /// Longest lease, in milliseconds.
 pub const LEASE_MS_MAX: u64 = 60_000;

@@ -99,8 +99,8 @@ impl<C: Connection> Database<C> {
         Ok(self.one("PRAGMA data_version", &[]).await?.integer())
     }
 
-    /// The same once it is no longer `seen`, or after `wait_ms` milliseconds. On a host that cannot wait for a commit
-    /// (only the embedded host can) it looks once, after `look_us` microseconds.
+    /// The same once it is no longer `seen`, or after `wait_ms` milliseconds or earlier. On a host that cannot wait for a
+    /// commit (only the embedded host can) it looks once, after `look_us` microseconds.
     ///
     /// # Errors
     /// Whatever SQLite says.

@@ -1,6 +1,6 @@
 //! `spin:sqlite`: the databases that a component is granted, with Spin's semantics (crates/factor-sqlite,
 //! crates/sqlite-inproc): every open is a new connection, made at its first use; no PRAGMA is set; an error of a
-//! statement, at prepare too, comes with its result.
+//! statement, at prepare too, comes with its result. One SQL function is there that Spin has not ([`Commits`]).
 
 mod commits;
 mod connection;
