@@ -1,10 +1,13 @@
 //! The machine: what its processors do before a run, and what a process uses.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the processors are watched before a run.
 const WATCHED: Duration = Duration::from_millis(500);
+/// The idle share from which they rest, and how long that is waited for.
+const RESTING: f64 = 0.9;
+const REST_MAX: Duration = Duration::from_secs(60);
 /// Ticks a second of the times in /proc, on every Linux (`USER_HZ`).
 const TICKS: f64 = 100.0;
 
@@ -15,6 +18,12 @@ pub(crate) async fn idle_share() -> f64 {
     let after = processors();
     let (idle, all) = (after.0.saturating_sub(before.0), after.1.saturating_sub(before.1));
     if all == 0 { f64::NAN } else { idle as f64 / all as f64 }
+}
+
+/// Waits until the processors rest, at most for a minute.
+pub(crate) async fn rests() {
+    let limit = Instant::now() + REST_MAX;
+    while idle_share().await < RESTING && Instant::now() < limit {}
 }
 
 /// Ticks idle and in all, since the machine started.

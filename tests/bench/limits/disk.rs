@@ -3,8 +3,11 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
 
 const PAGE: [u8; 4096] = [7; 4096];
 /// Pages that are written over and over, laid out before, so that the file does not grow.
@@ -66,4 +69,30 @@ pub(crate) async fn syncs(folder: &Path, measured: Duration) -> anyhow::Result<f
         Ok::<_, std::io::Error>(count)
     });
     Ok(counted.await?? as f64 / measured.as_secs_f64())
+}
+
+/// Flushes a page each `every` while `work` is done; how long each took, microseconds.
+///
+/// # Errors
+/// If the folder cannot be written to.
+pub(crate) async fn beside<T>(
+    folder: &Path,
+    every: Duration,
+    work: impl Future<Output = T>,
+) -> anyhow::Result<(T, Histogram<u64>)> {
+    let (pages, is_done) = (Pages::create(folder)?, Arc::new(AtomicBool::new(false)));
+    let ends = is_done.clone();
+    let flushing = tokio::task::spawn_blocking(move || {
+        let mut took = Histogram::new(3)?;
+        while !ends.load(Ordering::Relaxed) {
+            let began = Instant::now();
+            pages.sync_one()?;
+            took.record(u64::try_from(began.elapsed().as_micros())?)?;
+            std::thread::sleep(every.saturating_sub(began.elapsed()));
+        }
+        anyhow::Ok(took)
+    });
+    let done = work.await;
+    is_done.store(true, Ordering::Relaxed);
+    Ok((done, flushing.await??))
 }

@@ -8,6 +8,8 @@ use wiber_servers::progress::Progress;
 use wiber_tests::mongo::Store;
 use wiber_tests::send;
 
+use crate::machine;
+
 /// Messages of an ordinary conversation.
 const LENGTH: u64 = 100;
 /// The most of the one that is long.
@@ -42,7 +44,8 @@ impl Archive {
         self.long
     }
 
-    /// Writes until so many are stored; a multiple of 10,000.
+    /// Writes until so many are stored, a multiple of 10,000, and waits until MongoDB has done with it: what it still owes
+    /// the disk would be paid by those who read.
     ///
     /// # Errors
     /// If MongoDB does not take them.
@@ -66,6 +69,8 @@ impl Archive {
             written??;
         }
         (self.ordinary, self.long) = (ordinary, long);
+        self.store.database().client().database("admin").run_command(doc! { "fsync": 1 }).await?;
+        machine::rests().await;
         task.done("");
         Ok(())
     }
