@@ -107,11 +107,20 @@ mod tests {
 
     #[test]
     fn an_announcement_ends_the_wait() {
-        let commits = Commits::default();
-        let waiting = commits.clone();
-        let waiter = thread::spawn(move || waiting.wait(0, Duration::MAX));
-        commits.announce();
-        waiter.join().unwrap();
+        const ROUNDS: u64 = 1_000;
+        let (ping, pong) = (Commits::default(), Commits::default());
+        let (pinged, answers) = (ping.clone(), pong.clone());
+        let other = thread::spawn(move || {
+            for round in 0..ROUNDS {
+                pinged.wait(round, Duration::MAX);
+                answers.announce();
+            }
+        });
+        for round in 0..ROUNDS {
+            ping.announce();
+            pong.wait(round, Duration::MAX);
+        }
+        other.join().unwrap();
     }
 
     #[test]
