@@ -1,13 +1,15 @@
 //! The disk: how many times a second one page can be made durable.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use tokio::time::MissedTickBehavior;
 
 const PAGE: [u8; 4096] = [7; 4096];
 /// Pages that are written over and over, laid out before, so that the file does not grow.
@@ -80,19 +82,24 @@ pub(crate) async fn beside<T>(
     every: Duration,
     work: impl Future<Output = T>,
 ) -> anyhow::Result<(T, Histogram<u64>)> {
-    let (pages, is_done) = (Pages::create(folder)?, Arc::new(AtomicBool::new(false)));
-    let ends = is_done.clone();
-    let flushing = tokio::task::spawn_blocking(move || {
-        let mut took = Histogram::new(3)?;
-        while !ends.load(Ordering::Relaxed) {
-            let began = Instant::now();
-            pages.sync_one()?;
-            took.record(u64::try_from(began.elapsed().as_micros())?)?;
-            std::thread::sleep(every.saturating_sub(began.elapsed()));
+    let pages = Arc::new(Pages::create(folder)?);
+    let mut took = Histogram::new(3)?;
+    let mut flushing = async || -> anyhow::Result<Infallible> {
+        let mut clock = tokio::time::interval(every);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            clock.tick().await;
+            let pages = pages.clone();
+            let flushed = tokio::task::spawn_blocking(move || {
+                let began = Instant::now();
+                pages.sync_one().map(|()| began.elapsed())
+            });
+            took.record(u64::try_from(flushed.await??.as_micros())?)?;
         }
-        anyhow::Ok(took)
-    });
-    let done = work.await;
-    is_done.store(true, Ordering::Relaxed);
-    Ok((done, flushing.await??))
+    };
+    let done = tokio::select! {
+        done = work => done,
+        Err(error) = flushing() => return Err(error),
+    };
+    Ok((done, took))
 }

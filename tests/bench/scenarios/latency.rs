@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use hdrhistogram::Histogram;
-use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior};
 use wiber_tests::answer::Answer;
 use wiber_tests::names;
@@ -147,7 +146,7 @@ async fn journey(stack: &Stack, (one, other): (&str, &str), before: u64) -> anyh
                     // Left alone, since a broken connection would cost the next message something.
                     while looks.next().await.is_some() {}
                     if took > SLOW {
-                        tell(stack, message, (began_at, answered, took)).await;
+                        tell(stack, sent["messageId"].as_str().unwrap_or_default(), began_at, answered, took).await;
                     }
                     return Ok(took);
                 }
@@ -161,9 +160,8 @@ async fn journey(stack: &Stack, (one, other): (&str, &str), before: u64) -> anyh
 }
 
 /// Says where a slow message was held up.
-async fn tell(stack: &Stack, message: &Value, (began_at, answered, took): (SystemTime, Duration, Duration)) {
+async fn tell(stack: &Stack, id: &str, began_at: SystemTime, answered: Duration, took: Duration) {
     let began_ms = began_at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-    let id = message["messageId"].as_str().unwrap_or_default();
     let hops = stack.store.message(id).await.and_then(|stored| stored.get_document("hops").cloned().ok());
     let hops = hops.unwrap_or_default();
     let after = |hop: &str| hops.get_i64(hop).map_or(-1, |at| at - began_ms);
