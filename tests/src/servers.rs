@@ -30,6 +30,10 @@ impl Servers {
     }
 }
 
+/// MongoDB's cache where it holds millions of documents, in gigabytes: with less, those who write wait for what is evicted,
+/// five times as long for the first million.
+const LASTING_CACHE_GB: f32 = 2.0;
+
 static SHARED: OnceCell<Result<Servers, String>> = OnceCell::const_new();
 static LASTING: AtomicBool = AtomicBool::new(false);
 static DISTURBABLE: Mutex<Option<Kafka>> = Mutex::const_new(None);
@@ -75,7 +79,7 @@ pub async fn stop_all() {
     }
 }
 
-/// Has the shared Kafka started as one that runs for long. Only before it is used first.
+/// Has the shared servers started as those that run for long and hold much. Only before they are used first.
 pub fn will_last() {
     LASTING.store(true, Ordering::Relaxed);
 }
@@ -83,11 +87,13 @@ pub fn will_last() {
 async fn start() -> Result<Servers, wiber_servers::Error> {
     let tools = tools::ensure(&tools::default_cache(), &Progress::new()).await?;
     let is_lasting = LASTING.load(Ordering::Relaxed);
-    let options = kafka::Options { is_lasting, ..kafka::Options::new(run::subfolder("kafka")) };
-    let (kafka, mongo) = tokio::try_join!(
-        kafka::start(&tools.kafka, options),
-        mongo::start(&tools.mongo, mongo::Options::new(run::subfolder("mongo"))),
-    )?;
+    let for_kafka = kafka::Options { is_lasting, ..kafka::Options::new(run::subfolder("kafka")) };
+    let mut for_mongo = mongo::Options::new(run::subfolder("mongo"));
+    if is_lasting {
+        for_mongo.cache_gb = LASTING_CACHE_GB;
+    }
+    let (kafka, mongo) =
+        tokio::try_join!(kafka::start(&tools.kafka, for_kafka), mongo::start(&tools.mongo, for_mongo))?;
     Ok(Servers {
         kafka: kafka.bootstrap_servers(),
         mongo: SocketAddr::from(([127, 0, 0, 1], mongo.port())),
