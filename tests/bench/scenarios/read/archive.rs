@@ -16,7 +16,7 @@ const LENGTH: u64 = 100;
 const LONG_MAX: u64 = 1_000_000;
 /// Documents in one write.
 const WRITE: u64 = 5_000;
-const WRITERS: u64 = 3;
+const WRITERS: usize = 3;
 const LONG: (&str, &str) = ("long-a", "long-b");
 /// When the first was sent, Unix milliseconds.
 const BEGIN_MS: i64 = 1_758_865_780_040;
@@ -55,11 +55,16 @@ impl Archive {
         let (ordinary, all) = (volume - long, volume - self.ordinary - self.long);
         let mut ranges: Vec<(bool, u64, u64)> = Vec::new();
         for (is_long, from, to) in [(true, self.long, long), (false, self.ordinary, ordinary)] {
-            ranges.extend((from..to).step_by(WRITE as usize).map(|at| (is_long, at, (at + WRITE).min(to))));
+            // Writers at the same time are far apart: MongoDB, which looks for a duplicate in the unique index, walks over all
+            // that others have put behind the key since its own snapshot.
+            let begins: Vec<u64> = (from..to).step_by(WRITE as usize).collect();
+            let part = begins.len().div_ceil(WRITERS);
+            let apart = (0..part).flat_map(|first| begins.iter().skip(first).step_by(part));
+            ranges.extend(apart.map(|at| (is_long, *at, (at + WRITE).min(to))));
         }
         let (mut writers, mut done) = (JoinSet::new(), 0);
         for range in ranges {
-            if writers.len() as u64 >= WRITERS {
+            if writers.len() >= WRITERS {
                 done += writers.join_next().await.transpose()?.transpose()?.unwrap_or(0);
                 task.at(done, all);
             }
