@@ -30,8 +30,7 @@ impl Servers {
     }
 }
 
-/// MongoDB's cache where it holds millions of documents, in gigabytes: with less, those who write wait for what is evicted,
-/// five times as long for the first million.
+/// MongoDB's cache where it holds millions of documents, in gigabytes. Its own default would be half of the machine's memory.
 const LASTING_CACHE_GB: f32 = 2.0;
 
 static SHARED: OnceCell<Result<Servers, String>> = OnceCell::const_new();
