@@ -44,8 +44,8 @@ impl Archive {
         self.long
     }
 
-    /// Writes until so many are stored, a multiple of 10,000, and waits until MongoDB has done with it: what it still owes
-    /// the disk would be paid by those who read.
+    /// Writes until so many are stored, a multiple of 10,000, and waits, for a minute at most, until MongoDB has done with
+    /// it: what it still owes the disk would be paid by those who read.
     ///
     /// # Errors
     /// If MongoDB does not take them.
