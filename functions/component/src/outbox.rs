@@ -8,7 +8,9 @@ use spin_sdk::variables;
 use wiber_database::spin::Spin;
 use wiber_database::{Bounds, Database, Error, JournalSetting, Pool, Source};
 use wiber_handlers::status::Condition;
-use wiber_handlers::{Settings, SettingsError};
+use wiber_handlers::{Entropy, Settings, SettingsError};
+
+use crate::System;
 
 /// How long the outbox may take to say how it is: below the 3 s within which readiness answers.
 pub const CONDITION_LIMIT: Duration = Duration::from_millis(2_200);
@@ -36,7 +38,7 @@ enum Purpose {
 }
 
 impl Connections {
-    /// Connections for accepting: the first one makes durable what it finds.
+    /// Connections for accepting: the first one makes durable what it finds, unless any commit does that.
     #[must_use]
     pub const fn accepting() -> Self {
         Self { pool: Pool::new(AGE_MS_MAX), purpose: Purpose::Accept }
@@ -64,9 +66,14 @@ impl Connections {
         }
         let database = Database::open(connection, journal).await?;
         if self.pool.is_unused() {
-            database.check().await?;
+            let now_ms = System.now_ms();
+            let was_checked = database.check(now_ms).await?;
             if self.purpose == Purpose::Accept {
-                database.make_durable().await?;
+                if !database.commits_make_durable() {
+                    database.make_durable().await?;
+                } else if was_checked {
+                    database.note_checked(now_ms).await?;
+                }
             }
         }
         Ok(database)

@@ -11,6 +11,7 @@ mod drain;
 mod error;
 mod expire;
 mod group;
+mod journal;
 mod lookup;
 mod open;
 mod pool;
@@ -29,8 +30,9 @@ pub use connection::{Connection, Value};
 pub use drain::Lease;
 pub use error::Error;
 pub use group::{Bell, Committer, Source};
+pub use journal::JournalSetting;
 pub use lookup::{Depth, Found};
-pub use open::{Database, JournalSetting};
+pub use open::Database;
 pub use pool::Pool;
 
 /// The database's label in `spin.toml` and `runtime-config.toml`.

@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 
-use crate::{Connection, Error, Value, schema};
+use crate::journal::wal_is_safe;
+use crate::schema::{self, Identity};
+use crate::{Connection, Error, JournalSetting, Value};
 
 /// Longest that one statement waits for other connections' locks.
 const BUSY_MS_MAX: u64 = 5_000;
@@ -19,57 +21,10 @@ const ROLLBACK_WAIT_MS: u64 = 10;
 /// Largest file whose structure is checked, in bytes: 20 ms from memory.
 const CHECKED_BYTES_MAX: i64 = 16 * 1024 * 1024;
 /// The same where the journal is a rollback journal, 2 ms: Spin makes an instance for nearly each request that comes
-/// alone, and each one checks.
+/// alone.
 const CHECKED_OFTEN_BYTES_MAX: i64 = 2 * 1024 * 1024;
-
-/// The setting `outbox_journal`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum JournalSetting {
-    /// WAL where this SQLite has the WAL-reset fix, else TRUNCATE.
-    #[default]
-    Auto,
-    /// WAL in any case; readiness says so where the fix is missing.
-    Wal,
-    /// TRUNCATE in any case.
-    Truncate,
-}
-
-impl JournalSetting {
-    /// Reads the setting.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "auto" => Some(Self::Auto),
-            "wal" => Some(Self::Wal),
-            "truncate" => Some(Self::Truncate),
-            _ => None,
-        }
-    }
-
-    fn mode(self, version: &str) -> &'static str {
-        match self {
-            Self::Wal => "wal",
-            Self::Truncate => "truncate",
-            Self::Auto if wal_is_safe(version) => "wal",
-            Self::Auto => "truncate",
-        }
-    }
-}
-
-/// Whether this SQLite has the fix for the WAL-reset bug, with which two connections that write and checkpoint at once
-/// could lose committed rows: 3.51.3, 3.50.7, 3.44.6, and later ones of those lines.
-#[must_use]
-pub(crate) fn wal_is_safe(version: &str) -> bool {
-    let mut numbers = version.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
-    let mut next = || numbers.next().unwrap_or(0);
-    match (next(), next(), next()) {
-        (3, 44, patch) => patch >= 6,
-        (3, 50, patch) => patch >= 7,
-        (3, 51, patch) => patch >= 3,
-        (3, minor, _) => minor > 51,
-        (major, ..) => major > 3,
-    }
-}
+/// How long a check that was noted counts, in milliseconds: where instances come and go, one a second is enough.
+const CHECK_COUNTS_MS: i64 = 1_000;
 
 /// An open outbox: a connection that was judged, used by one task at a time.
 pub struct Database<C> {
@@ -77,9 +32,24 @@ pub struct Database<C> {
     outbox_id: String,
     journal: String,
     note: Option<String>,
+    /// How large the file was.
+    bytes: i64,
+    checked_ms: i64,
+    /// What the outbox's clock showed when it was opened, until that was used.
+    pub(crate) clock_ms: Cell<Option<i64>>,
     opened_ms: u64,
     /// Whether the host may be able to wait for a commit.
     pub(crate) host_waits: Cell<bool>,
+}
+
+/// What a new connection meets.
+struct Found {
+    /// SQLite's.
+    version: String,
+    journal: String,
+    synchronous: i64,
+    /// The schema's version.
+    schema: i64,
 }
 
 impl<C: Connection> Database<C> {
@@ -90,6 +60,9 @@ impl<C: Connection> Database<C> {
             outbox_id: String::new(),
             journal: String::new(),
             note: None,
+            bytes: 0,
+            checked_ms: 0,
+            clock_ms: Cell::new(None),
             opened_ms,
             host_waits: Cell::new(true),
         }
@@ -102,22 +75,18 @@ impl<C: Connection> Database<C> {
     /// [`Error::NotDurable`] unless the database is a file and both settings read back; whatever SQLite says.
     pub async fn open(connection: C, setting: JournalSetting) -> Result<Self, Error> {
         let mut this = Self::new(connection);
-        this.run("PRAGMA busy_timeout=0", &[]).await?;
-        this.require_file().await?;
-        this.set_journal(setting).await?;
-        this.run("PRAGMA synchronous=FULL", &[]).await?;
-        let synchronous = this.one("PRAGMA synchronous", &[]).await?.integer();
+        this.run(&format!("PRAGMA busy_timeout={ROLLBACK_WAIT_MS}"), &[]).await?;
+        let found = this.look().await?;
+        this.set_journal(setting, &found).await?;
+        if this.journal == "wal" {
+            this.run("PRAGMA busy_timeout=0", &[]).await?;
+        }
+        this.require_synchronous(&found).await?;
         if cfg!(feature = "mutant-synchronous-normal") {
             this.run("PRAGMA synchronous=NORMAL", &[]).await?;
         }
-        if synchronous != 2 {
-            return Err(Error::NotDurable(format!("synchronous reads back as {synchronous} instead of 2 (FULL)")));
-        }
-        if this.journal != "wal" {
-            this.run(&format!("PRAGMA busy_timeout={ROLLBACK_WAIT_MS}"), &[]).await?;
-        }
-        schema::migrate(&this).await?;
-        this.outbox_id = schema::outbox_id(&this).await?;
+        schema::migrate(&this, found.schema).await?;
+        this.identify().await?;
         Ok(this)
     }
 
@@ -129,32 +98,49 @@ impl<C: Connection> Database<C> {
         let mut this = Self::new(connection);
         this.run("PRAGMA query_only=ON", &[]).await?;
         this.run("PRAGMA busy_timeout=0", &[]).await?;
-        this.require_file().await?;
-        this.journal = this.one("PRAGMA journal_mode", &[]).await?.into_text();
-        let version = this.one("SELECT sqlite_version()", &[]).await?.into_text();
-        if this.journal != "wal" {
-            // Which rollback journal is used is not in the file: it is what writers set.
-            setting.mode(&version).clone_into(&mut this.journal);
-        } else if setting.mode(&version) != "wal" {
+        let Found { version, journal, schema, .. } = this.look().await?;
+        // Which rollback journal is used is not in the file: it is what writers set.
+        this.journal = if journal == "wal" { journal } else { setting.mode(&version).to_owned() };
+        if this.journal == "wal" && setting.mode(&version) != "wal" {
             return Err(Error::NotDurable(format!("the file is in WAL mode, which is not safe on SQLite {version}")));
         }
-        this.outbox_id = if schema::is_made(&this).await? { schema::outbox_id(&this).await? } else { String::new() };
+        if schema::is_made(schema)? {
+            this.identify().await?;
+        }
         this.note_unsafe_wal(&version);
         Ok(this)
     }
 
-    /// Checks the file's structure, unless it is so large that this would hold up the first request.
+    /// Checks the file's structure, and says whether it did: not where it is so large that this would hold up the first
+    /// request, nor where it was noted within the last second that one was found well.
     ///
     /// # Errors
     /// [`Error::Damaged`] with the first thing that is wrong; whatever SQLite says.
-    pub async fn check(&self) -> Result<(), Error> {
+    pub async fn check(&self, now_ms: i64) -> Result<bool, Error> {
         let most = if self.journal == "wal" { CHECKED_BYTES_MAX } else { CHECKED_OFTEN_BYTES_MAX };
-        const SIZE: &str = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
-        if self.one(SIZE, &[]).await?.integer() > most {
-            return Ok(());
+        let noted = self.checked_ms..self.checked_ms.saturating_add(CHECK_COUNTS_MS);
+        if self.bytes > most || noted.contains(&now_ms) {
+            return Ok(false);
         }
         let found = self.one("PRAGMA quick_check(1)", &[]).await?.into_text();
-        if found == "ok" { Ok(()) } else { Err(Error::Damaged(found)) }
+        if found == "ok" { Ok(true) } else { Err(Error::Damaged(found)) }
+    }
+
+    /// Notes that its structure was found well.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub async fn note_checked(&self, now_ms: i64) -> Result<(), Error> {
+        const SQL: &str =
+            "INSERT INTO meta VALUES ('checked', ?1) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+        self.run(SQL, &[now_ms.to_string().into()]).await.map(drop)
+    }
+
+    /// Whether every commit makes durable whatever the file shows: with a rollback journal, which it begins anew and whose
+    /// end is synced.
+    #[must_use]
+    pub fn commits_make_durable(&self) -> bool {
+        self.journal != "wal"
     }
 
     /// Makes durable whatever the file shows. A process that was killed between a write and its fsync, or that ended
@@ -163,12 +149,12 @@ impl<C: Connection> Database<C> {
     ///
     /// In WAL mode that takes more than an fsync of the log, which after a failed one may skip the pages that failed: all
     /// is copied into the database, and the log begins anew, so that no later commit stands behind a page that is not
-    /// there (see `PRAGMA wal_checkpoint` of SQLite). With a rollback journal it takes a commit, whose end is synced.
+    /// there (see `PRAGMA wal_checkpoint` of SQLite). Else it takes a commit.
     ///
     /// # Errors
     /// [`Error::NotDurable`] if a reader keeps the log from being written back; whatever SQLite says.
     pub async fn make_durable(&self) -> Result<(), Error> {
-        if self.journal != "wal" {
+        if self.commits_make_durable() {
             return self.probe().await;
         }
         let deadline = self.connection.monotonic_ms() + BUSY_MS_MAX;
@@ -182,33 +168,43 @@ impl<C: Connection> Database<C> {
         Ok(())
     }
 
-    async fn require_file(&self) -> Result<(), Error> {
-        let rows = self.run("PRAGMA database_list", &[]).await?;
-        let is_file = rows.into_iter().any(|mut row| {
-            let file = row.pop().map(Value::into_text).unwrap_or_default();
-            row.pop().map(Value::into_text).as_deref() == Some("main") && !file.is_empty()
-        });
-        if is_file {
-            Ok(())
-        } else {
-            Err(Error::NotDurable("the database is in memory; give it a path in runtime-config.toml".into()))
-        }
+    async fn identify(&mut self) -> Result<(), Error> {
+        let Identity { outbox_id, clock_ms, checked_ms } = schema::identity(self).await?;
+        self.outbox_id = outbox_id;
+        self.checked_ms = checked_ms;
+        self.clock_ms.set(Some(clock_ms));
+        Ok(())
     }
 
-    async fn set_journal(&mut self, setting: JournalSetting) -> Result<(), Error> {
-        let version = self.one("SELECT sqlite_version()", &[]).await?.into_text();
-        let wanted = setting.mode(&version);
-        let present = self.one("PRAGMA journal_mode", &[]).await?.into_text();
-        if present == wanted {
-            self.journal = present;
-        } else {
+    /// What the connection meets, in one statement: on Spin each costs a change of threads, and instances open often.
+    async fn look(&mut self) -> Result<Found, Error> {
+        const SQL: &str = "SELECT sqlite_version(), (SELECT journal_mode FROM pragma_journal_mode),
+            (SELECT synchronous FROM pragma_synchronous), (SELECT user_version FROM pragma_user_version),
+            (SELECT page_count * page_size FROM pragma_page_count, pragma_page_size),
+            (SELECT file FROM pragma_database_list WHERE name = 'main')";
+        let row = self.run(SQL, &[]).await?.into_iter().next().unwrap_or_default();
+        let Ok([version, journal, synchronous, schema, bytes, file]) = <[Value; 6]>::try_from(row) else {
+            return Err(Error::Unavailable("SQLite does not tell how the outbox is set".into()));
+        };
+        if file.into_text().is_empty() {
+            return Err(Error::NotDurable("the database is in memory; give it a path in runtime-config.toml".into()));
+        }
+        self.bytes = bytes.integer();
+        let (version, journal) = (version.into_text(), journal.into_text());
+        Ok(Found { version, journal, synchronous: synchronous.integer(), schema: schema.integer() })
+    }
+
+    async fn set_journal(&mut self, setting: JournalSetting, found: &Found) -> Result<(), Error> {
+        let version = &found.version;
+        let wanted = setting.mode(version);
+        self.journal.clone_from(&found.journal);
+        if self.journal != wanted {
             // Leaving or entering WAL needs the file alone, so another process that has it open keeps its mode.
-            let result = self.one(&format!("PRAGMA journal_mode={wanted}"), &[]).await;
-            self.journal = match result {
-                Ok(mode) => mode.into_text(),
-                Err(Error::Busy) => present,
+            match self.one(&format!("PRAGMA journal_mode={wanted}"), &[]).await {
+                Ok(mode) => self.journal = mode.into_text(),
+                Err(Error::Busy) => {}
                 Err(other) => return Err(other),
-            };
+            }
         }
         if self.journal != wanted {
             let journal = &self.journal;
@@ -216,8 +212,21 @@ impl<C: Connection> Database<C> {
                 "the file is in journal mode {journal}, which SQLite {version} may not use here, and another process keeps it open"
             )));
         }
-        self.note_unsafe_wal(&version);
+        self.note_unsafe_wal(version);
         Ok(())
+    }
+
+    /// Entering or leaving WAL may change it, so what was found counts only where neither was.
+    async fn require_synchronous(&self, found: &Found) -> Result<(), Error> {
+        const FULL: i64 = 2;
+        if found.synchronous == FULL && found.journal != "wal" && self.journal != "wal" {
+            return Ok(());
+        }
+        self.run("PRAGMA synchronous=FULL", &[]).await?;
+        match self.one("PRAGMA synchronous", &[]).await?.integer() {
+            FULL => Ok(()),
+            other => Err(Error::NotDurable(format!("synchronous reads back as {other} instead of 2 (FULL)"))),
+        }
     }
 
     fn note_unsafe_wal(&mut self, version: &str) {
@@ -301,22 +310,5 @@ impl<C: Connection> Database<C> {
     pub(crate) async fn one(&self, sql: &str, parameters: &[Value]) -> Result<Value, Error> {
         let rows = self.run(sql, parameters).await?;
         Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).unwrap_or(Value::Null))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{JournalSetting, wal_is_safe};
-
-    #[test]
-    fn wal_only_where_the_reset_bug_is_fixed() {
-        for version in ["3.7.0", "3.44.5", "3.45.3", "3.49.1", "3.50.6", "3.51.2", "", "x"] {
-            assert!(!wal_is_safe(version), "{version}");
-        }
-        for version in ["3.44.6", "3.50.7", "3.51.3", "3.52.0", "3.54.1", "4.0.0"] {
-            assert!(wal_is_safe(version), "{version}");
-        }
-        assert_eq!(JournalSetting::Auto.mode("3.49.1"), "truncate");
-        assert_eq!(JournalSetting::Wal.mode("3.49.1"), "wal");
     }
 }

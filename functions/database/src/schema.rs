@@ -1,7 +1,7 @@
 //! The schema, as versioned migrations. Each statement is whole by itself and may run twice, since several instances
 //! may open a new file at once and any of them may be killed between two statements; `user_version` is set last.
 
-use crate::{Connection, Database, Error};
+use crate::{Connection, Database, Error, Value};
 
 /// The version that this program makes and reads.
 pub(crate) const VERSION: i64 = 2;
@@ -81,9 +81,9 @@ const TENURE: &[&str] = &[
     "PRAGMA user_version=2",
 ];
 
-/// Makes the schema, or brings an older one up to date.
-pub(crate) async fn migrate<C: Connection>(database: &Database<C>) -> Result<(), Error> {
-    let present = version(database).await?;
+/// Makes the schema, or brings one of version `present` up to date.
+pub(crate) async fn migrate<C: Connection>(database: &Database<C>, present: i64) -> Result<(), Error> {
+    let present = known(present)?;
     for statement in MIGRATIONS.iter().skip(usize::try_from(present).unwrap_or(0)).flat_map(|m| m.iter()) {
         database.run(statement, &[]).await?;
     }
@@ -91,17 +91,31 @@ pub(crate) async fn migrate<C: Connection>(database: &Database<C>) -> Result<(),
 }
 
 /// Whether a writer has made the schema yet.
-pub(crate) async fn is_made<C: Connection>(database: &Database<C>) -> Result<bool, Error> {
-    Ok(version(database).await? >= READABLE)
+pub(crate) fn is_made(present: i64) -> Result<bool, Error> {
+    Ok(known(present)? >= READABLE)
 }
 
-/// The file's random id.
-pub(crate) async fn outbox_id<C: Connection>(database: &Database<C>) -> Result<String, Error> {
-    Ok(database.one("SELECT value FROM meta WHERE name = 'outbox_id'", &[]).await?.into_text())
+/// What an outbox says of itself, in one statement.
+pub(crate) struct Identity {
+    /// The random id that it got when it was made.
+    pub(crate) outbox_id: String,
+    /// When its running time was last written down, Unix milliseconds (see `expire`).
+    pub(crate) clock_ms: i64,
+    /// When its structure was last found well, Unix milliseconds; 0 if that was not noted.
+    pub(crate) checked_ms: i64,
 }
 
-async fn version<C: Connection>(database: &Database<C>) -> Result<i64, Error> {
-    let present = database.one("PRAGMA user_version", &[]).await?.integer();
+/// What the outbox says of itself.
+pub(crate) async fn identity<C: Connection>(database: &Database<C>) -> Result<Identity, Error> {
+    const SQL: &str = "SELECT value, (SELECT wall_ms FROM clock),
+        (SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'checked') FROM meta WHERE name = 'outbox_id'";
+    let row = database.run(SQL, &[]).await?.into_iter().next().unwrap_or_default();
+    let [outbox_id, clock, checked] =
+        <[Value; 3]>::try_from(row).map_err(|_| Error::Damaged("the outbox has no id".into()))?;
+    Ok(Identity { outbox_id: outbox_id.into_text(), clock_ms: clock.integer(), checked_ms: checked.integer() })
+}
+
+fn known(present: i64) -> Result<i64, Error> {
     if present > VERSION {
         let detail =
             format!("its schema has version {present} and this program knows {VERSION}; run the newer program");

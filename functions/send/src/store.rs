@@ -27,6 +27,8 @@ struct Shared {
     connections: Rc<Connections>,
     committer: Rc<Committer<StreamBell>>,
     expired_at_ms: Cell<i64>,
+    /// Whether something was committed since the instance began.
+    committed: Cell<bool>,
     /// The last write, of a message or of a probe, and why it failed if it did.
     last_write: RefCell<Option<(Instant, Option<Error>)>>,
     /// What was last found for those who ask whether the outbox accepts.
@@ -40,6 +42,7 @@ thread_local! {
         connections: Rc::new(Connections::accepting()),
         committer: Rc::default(),
         expired_at_ms: Cell::new(0),
+        committed: Cell::new(false),
         last_write: RefCell::default(),
         found: RefCell::default(),
         looking: Cell::new(false),
@@ -65,9 +68,14 @@ impl Store {
         Self { shared: SHARED.with(Rc::clone), bounds: bounds(settings) }
     }
 
-    /// What the request that used this key first was answered.
+    /// What the request that used this key first was answered. It must be durable to be answered, and a process that was
+    /// killed may have left it in the kernel's cache alone.
     async fn earlier(&self, key: &Key, extent: (usize, usize)) -> Result<Option<Accepted>, Error> {
         let database = self.shared.connections.take().await?;
+        if !self.shared.committed.get() && database.commits_make_durable() {
+            database.make_durable().await?;
+            self.shared.committed.set(true);
+        }
         let earlier = database.earlier(key, extent).await?;
         self.shared.connections.put(database);
         Ok(match earlier {
@@ -82,6 +90,9 @@ impl Store {
     }
 
     fn remember<T>(&self, write: &Result<T, Error>) {
+        if write.is_ok() {
+            self.shared.committed.set(true);
+        }
         *self.shared.last_write.borrow_mut() = Some((Instant::now(), write.as_ref().err().cloned()));
     }
 

@@ -81,14 +81,18 @@ async fn a_small_file_with_broken_pages_is_damaged() {
     let outbox = Outbox::new();
     let database = Database::open(Native::open(&outbox.path), JournalSetting::Truncate).await.unwrap();
     database.accept(&(0..=255).map(one).collect::<Vec<_>>(), ROOMY).await.unwrap();
-    database.check().await.unwrap();
+    assert!(database.check(9_000).await.unwrap());
+    database.note_checked(10_000).await.unwrap();
     drop(database);
     let mut bytes = std::fs::read(&outbox.path).unwrap();
     let last = bytes.len() - 4096;
     bytes[last..last + 8].fill(0xff);
     std::fs::write(&outbox.path, bytes).unwrap();
     let database = Database::open(Native::open(&outbox.path), JournalSetting::Truncate).await.unwrap();
-    assert!(matches!(database.check().await, Err(Error::Damaged(_))));
+    assert_eq!(database.check(10_999).await, Ok(false), "it was found well just before");
+    for now_ms in [11_000, 9_999] {
+        assert!(matches!(database.check(now_ms).await, Err(Error::Damaged(_))), "at {now_ms}");
+    }
 }
 
 #[tokio::test]
