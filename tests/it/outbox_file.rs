@@ -63,8 +63,12 @@ async fn a_file_removed_while_running_is_given_up_within_a_second(host: Host) {
     send_readiness(&stack, 200, "accepting").await;
     remove_files(&stack);
     let removed = Instant::now();
-    until_refused(&stack, "after the removal").await;
-    assert!(removed.elapsed() < Duration::from_secs(2), "refused only after {:?}", removed.elapsed());
+    // On Spin an instance hardly outlives its request: SQLite refuses one that still has the removed file open, and any
+    // other opens the new one, so that nothing need be refused.
+    if host == Host::Embedded {
+        until_refused(&stack, "after the removal").await;
+        assert!(removed.elapsed() < Duration::from_secs(2), "refused only after {:?}", removed.elapsed());
+    }
     let after = until_taken(&stack).await;
     stack.restart_host().await;
     let _ = stack.client.get(&format!("/messages/id/{after}")).await.expect(200);
