@@ -3,7 +3,7 @@ use std::rc::Rc;
 
 use super::{Outbox, ROOMY, entry, one};
 use crate::native::{LocalBell, Native};
-use crate::{Bounds, Committer, Database, Error, Pool, Source, open::JournalSetting};
+use crate::{Bounds, Committer, Database, Error, JournalSetting, Pool, Source};
 
 struct Connections {
     path: std::path::PathBuf,
