@@ -29,7 +29,7 @@ pub struct Connections {
 /// What connections are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
-    /// Accepting: what is found may be answered to a sender as durable.
+    /// Accepting: what is found may be answered to a sender, once it is durable.
     Accept,
     /// Draining: what is found is sent on, and may be sent again.
     Drain,
@@ -38,7 +38,8 @@ enum Purpose {
 }
 
 impl Connections {
-    /// Connections for accepting: the first one makes durable what it finds, unless any commit does that.
+    /// Connections for accepting. The first one makes durable what it finds, but with a rollback journal, where whoever
+    /// answers with what was found has to commit first ([`Database::commits_make_durable`]).
     #[must_use]
     pub const fn accepting() -> Self {
         Self { pool: Pool::new(AGE_MS_MAX), purpose: Purpose::Accept }

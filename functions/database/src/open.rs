@@ -76,12 +76,21 @@ impl<C: Connection> Database<C> {
     pub async fn open(connection: C, setting: JournalSetting) -> Result<Self, Error> {
         let mut this = Self::new(connection);
         this.run(&format!("PRAGMA busy_timeout={ROLLBACK_WAIT_MS}"), &[]).await?;
-        let found = this.look().await?;
+        // Not left at its default, which may be another in WAL mode.
+        this.run("PRAGMA synchronous=FULL", &[]).await?;
+        let mut found = this.look().await?;
         this.set_journal(setting, &found).await?;
         if this.journal == "wal" {
             this.run("PRAGMA busy_timeout=0", &[]).await?;
         }
-        this.require_synchronous(&found).await?;
+        if (this.journal == "wal") != (found.journal == "wal") {
+            // That may have taken seconds.
+            found = this.look().await?;
+        }
+        if found.synchronous != 2 {
+            let found = found.synchronous;
+            return Err(Error::NotDurable(format!("synchronous reads back as {found} instead of 2 (FULL)")));
+        }
         if cfg!(feature = "mutant-synchronous-normal") {
             this.run("PRAGMA synchronous=NORMAL", &[]).await?;
         }
@@ -214,19 +223,6 @@ impl<C: Connection> Database<C> {
         }
         self.note_unsafe_wal(version);
         Ok(())
-    }
-
-    /// Entering or leaving WAL may change it, so what was found counts only where neither was.
-    async fn require_synchronous(&self, found: &Found) -> Result<(), Error> {
-        const FULL: i64 = 2;
-        if found.synchronous == FULL && found.journal != "wal" && self.journal != "wal" {
-            return Ok(());
-        }
-        self.run("PRAGMA synchronous=FULL", &[]).await?;
-        match self.one("PRAGMA synchronous", &[]).await?.integer() {
-            FULL => Ok(()),
-            other => Err(Error::NotDurable(format!("synchronous reads back as {other} instead of 2 (FULL)"))),
-        }
     }
 
     fn note_unsafe_wal(&mut self, version: &str) {

@@ -27,8 +27,6 @@ struct Shared {
     connections: Rc<Connections>,
     committer: Rc<Committer<StreamBell>>,
     expired_at_ms: Cell<i64>,
-    /// Whether something was committed since the instance began.
-    committed: Cell<bool>,
     /// The last write, of a message or of a probe, and why it failed if it did.
     last_write: RefCell<Option<(Instant, Option<Error>)>>,
     /// What was last found for those who ask whether the outbox accepts.
@@ -42,7 +40,6 @@ thread_local! {
         connections: Rc::new(Connections::accepting()),
         committer: Rc::default(),
         expired_at_ms: Cell::new(0),
-        committed: Cell::new(false),
         last_write: RefCell::default(),
         found: RefCell::default(),
         looking: Cell::new(false),
@@ -68,15 +65,14 @@ impl Store {
         Self { shared: SHARED.with(Rc::clone), bounds: bounds(settings) }
     }
 
-    /// What the request that used this key first was answered. It must be durable to be answered, and a process that was
-    /// killed may have left it in the kernel's cache alone.
+    /// What the request that used this key first was answered.
     async fn earlier(&self, key: &Key, extent: (usize, usize)) -> Result<Option<Accepted>, Error> {
         let database = self.shared.connections.take().await?;
-        if !self.shared.committed.get() && database.commits_make_durable() {
-            database.make_durable().await?;
-            self.shared.committed.set(true);
-        }
         let earlier = database.earlier(key, extent).await?;
+        // Whoever wrote it may have been killed, or have failed, before its last fsync.
+        if matches!(earlier, Some(Earlier::Messages(_))) && database.commits_make_durable() {
+            database.make_durable().await.map_err(|error| Error::Unknown(error.to_string()))?;
+        }
         self.shared.connections.put(database);
         Ok(match earlier {
             None => None,
@@ -90,9 +86,6 @@ impl Store {
     }
 
     fn remember<T>(&self, write: &Result<T, Error>) {
-        if write.is_ok() {
-            self.shared.committed.set(true);
-        }
         *self.shared.last_write.borrow_mut() = Some((Instant::now(), write.as_ref().err().cloned()));
     }
 
@@ -169,10 +162,10 @@ fn batch(submission: Submission) -> Result<Batch, serde_json::Error> {
     Ok(Batch { entries: entries?, key, request_id, traceparent })
 }
 
-/// Why a submission was certainly not taken.
-fn refused(error: &Error) -> OutboxError {
+/// What a sender may know of an error: whether it is certain that nothing was written.
+fn failure(error: &Error) -> OutboxError {
     report(error);
-    OutboxError::Refused(error.public())
+    if error.nothing_written() { OutboxError::Refused(error.public()) } else { OutboxError::Unknown }
 }
 
 impl Outbox for Store {
@@ -194,15 +187,15 @@ impl Outbox for Store {
         match committed {
             Ok(true) => Ok(Accepted::New),
             // Only now, since a look-up before it would cost every send a turn at a connection of its own.
-            Ok(false) => Ok(earlier().await.map_err(|error| refused(&error))?.unwrap_or(Accepted::Full)),
-            // A disk that takes nothing new still answers for what it took.
-            Err(error) if error.nothing_written() => match earlier().await {
-                Ok(Some(earlier)) => Ok(earlier),
-                Ok(None) | Err(_) => Err(refused(&error)),
-            },
+            Ok(false) => Ok(earlier().await.map_err(|error| failure(&error))?.unwrap_or(Accepted::Full)),
             Err(error) => {
-                report(&error);
-                Err(OutboxError::Unknown)
+                // A disk that takes nothing new may still answer for what it took.
+                if error.nothing_written()
+                    && let Ok(Some(earlier)) = earlier().await
+                {
+                    return Ok(earlier);
+                }
+                Err(failure(&error))
             }
         }
     }

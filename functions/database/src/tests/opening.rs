@@ -1,6 +1,6 @@
 use super::{Outbox, ROOMY, one};
 use crate::native::Native;
-use crate::{Database, Error, JournalSetting};
+use crate::{Connection as _, Database, Error, JournalSetting};
 
 #[tokio::test]
 async fn a_writer_is_durable_and_keeps_the_files_id() {
@@ -35,6 +35,17 @@ async fn the_journal_setting_is_kept_and_reads_back() {
     assert_eq!(reader.journal(), "truncate");
     drop(reader);
     assert_eq!(outbox.open().await.journal(), "wal");
+}
+
+#[tokio::test]
+async fn every_commit_is_synced_in_either_journal_and_after_either_change() {
+    let outbox = Outbox::new();
+    for setting in [JournalSetting::Truncate, JournalSetting::Truncate, JournalSetting::Wal, JournalSetting::Truncate] {
+        let connection = Native::open(&outbox.path);
+        connection.execute("PRAGMA synchronous=OFF", &[]).await.unwrap();
+        let database = Database::open(connection, setting).await.unwrap();
+        assert_eq!(database.one("PRAGMA synchronous", &[]).await.unwrap().integer(), 2, "{setting:?}");
+    }
 }
 
 #[tokio::test]
