@@ -41,9 +41,16 @@ impl Host {
         raise_file_limit();
 
         let engine = Engine::new(args.clone())?;
+        // The allocator keeps what a thread freed until the thread ends, and a compiler frees a lot: it has threads of its
+        // own, which end once all is compiled.
+        let compilers = Arc::new(
+            rayon::ThreadPoolBuilder::new()
+                .build()
+                .map_err(|source| Error::Load { what: "the compiler's threads".to_owned(), source: source.into() })?,
+        );
         let compiled = components.into_iter().map(|component| {
-            let engine = engine.clone();
-            tokio::task::spawn_blocking(move || Compiled::new(component, engine).map(Arc::new))
+            let (engine, compilers) = (engine.clone(), compilers.clone());
+            tokio::task::spawn_blocking(move || compilers.install(|| Compiled::new(component, engine)).map(Arc::new))
         });
         let (mut workers, mut pools) = (JoinSet::new(), Vec::new());
         for compiled in try_join_all(compiled).await.map_err(Error::Worker)? {
