@@ -29,8 +29,8 @@ while IFS='=' read -r name value; do
 done <"$secrets"
 
 listen=(--listen 127.0.0.1:8000)
-# Spin makes an instance for each request that meets none at rest, hands requests to all of them in turn, and keeps them
-# for a second. Each would commit alone then; few that soon end share their commits (guides/performance.md).
+# Spin makes an instance whenever none at work can take a request at that moment, and keeps each for a second. Each would
+# commit alone then; few that soon end share their commits (guides/performance.md).
 idle=(--idle-instance-timeout 1ms)
 for argument in "$@"; do
     case $argument in

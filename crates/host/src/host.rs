@@ -42,7 +42,7 @@ impl Host {
 
         let engine = Engine::new(args.clone())?;
         // The allocator keeps what a thread freed until the thread ends, and a compiler frees a lot: it has threads of its
-        // own, which end once all is compiled.
+        // own, which end with the start.
         let compilers = Arc::new(
             rayon::ThreadPoolBuilder::new()
                 .build()

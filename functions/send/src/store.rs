@@ -188,15 +188,13 @@ impl Outbox for Store {
             Ok(true) => Ok(Accepted::New),
             // Only now, since a look-up before it would cost every send a turn at a connection of its own.
             Ok(false) => Ok(earlier().await.map_err(|error| failure(&error))?.unwrap_or(Accepted::Full)),
-            Err(error) => {
-                // A disk that takes nothing new may still answer for what it took.
-                if error.nothing_written()
-                    && let Ok(Some(earlier)) = earlier().await
-                {
-                    return Ok(earlier);
-                }
-                Err(failure(&error))
-            }
+            // A disk that takes nothing new may still answer for what it took.
+            Err(error) if error.nothing_written() => match earlier().await {
+                Ok(Some(earlier)) => Ok(earlier),
+                Err(unknown @ Error::Unknown(_)) => Err(failure(&unknown)),
+                Ok(None) | Err(_) => Err(failure(&error)),
+            },
+            Err(error) => Err(failure(&error)),
         }
     }
 
