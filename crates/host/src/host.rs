@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use futures::future::try_join_all;
+use rayon::prelude::*;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
+use crate::app::{App, Component};
 use crate::args::Args;
 use crate::engine::{Compiled, Engine};
 use crate::pool::Pool;
@@ -41,20 +41,8 @@ impl Host {
         raise_file_limit();
 
         let engine = Engine::new(args.clone())?;
-        // The allocator keeps what a thread freed until the thread ends, and a compiler frees a lot: it has threads of its
-        // own, which end with the start.
-        let compilers = Arc::new(
-            rayon::ThreadPoolBuilder::new()
-                .build()
-                .map_err(|source| Error::Load { what: "the compiler's threads".to_owned(), source: source.into() })?,
-        );
-        let compiled = components.into_iter().map(|component| {
-            let (engine, compilers) = (engine.clone(), compilers.clone());
-            tokio::task::spawn_blocking(move || compilers.install(|| Compiled::new(component, engine)).map(Arc::new))
-        });
         let (mut workers, mut pools) = (JoinSet::new(), Vec::new());
-        for compiled in try_join_all(compiled).await.map_err(Error::Worker)? {
-            let compiled = compiled?;
+        for compiled in compile(components, engine.clone()).await? {
             let (jobs, queue) = async_channel::unbounded();
             pools.push(Pool { component: compiled.component.clone(), jobs, limit: args.request_limit });
             for _ in 0..args.instances.get() {
@@ -99,6 +87,19 @@ impl Host {
         engine.database_threads.wait().await;
         Ok(())
     }
+}
+
+/// Compiles the components, or takes them from the cache. The allocator keeps what a thread freed until that thread ends,
+/// and a compiler frees a lot: so it has threads of its own, which end with it.
+async fn compile(components: Vec<Arc<Component>>, engine: Arc<Engine>) -> Result<Vec<Arc<Compiled>>, Error> {
+    let work = move || {
+        let threads = rayon::ThreadPoolBuilder::new()
+            .build()
+            .map_err(|source| Error::Load { what: "the compiler's threads".to_owned(), source: source.into() })?;
+        let compiled = |component| Compiled::new(component, engine.clone()).map(Arc::new);
+        threads.install(|| components.into_par_iter().map(compiled).collect())
+    };
+    tokio::task::spawn_blocking(work).await.map_err(Error::Worker)?
 }
 
 /// Lets the process have as many files as the system allows: each connection is one.

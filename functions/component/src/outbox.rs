@@ -38,8 +38,7 @@ enum Purpose {
 }
 
 impl Connections {
-    /// Connections for accepting. The first one makes durable what it finds, but with a rollback journal, where whoever
-    /// answers with what was found has to commit first ([`Database::commits_make_durable`]).
+    /// Connections for accepting. Whoever answers with what was found there calls [`Database::make_found_durable`] first.
     #[must_use]
     pub const fn accepting() -> Self {
         Self { pool: Pool::new(AGE_MS_MAX), purpose: Purpose::Accept }
@@ -70,11 +69,10 @@ impl Connections {
             let now_ms = System.now_ms();
             let was_checked = database.check(now_ms).await?;
             if self.purpose == Purpose::Accept {
-                if !database.commits_make_durable() {
-                    database.make_durable().await?;
-                } else if was_checked {
+                if was_checked {
                     database.note_checked(now_ms).await?;
                 }
+                database.make_log_durable().await?;
             }
         }
         Ok(database)

@@ -34,6 +34,7 @@ pub struct Database<C> {
     note: Option<String>,
     /// How large the file was.
     bytes: i64,
+    /// When its structure was last found well, Unix milliseconds.
     checked_ms: i64,
     /// What the outbox's clock showed when it was opened, until that was used.
     pub(crate) clock_ms: Cell<Option<i64>>,
@@ -42,8 +43,8 @@ pub struct Database<C> {
     pub(crate) host_waits: Cell<bool>,
 }
 
-/// What a new connection meets.
-struct Found {
+/// How a new connection finds file and SQLite set.
+struct Setup {
     /// SQLite's.
     version: String,
     journal: String,
@@ -80,21 +81,21 @@ impl<C: Connection> Database<C> {
         this.run("PRAGMA synchronous=FULL", &[]).await?;
         let mut found = this.look().await?;
         this.set_journal(setting, &found).await?;
-        if this.journal == "wal" {
+        if this.is_wal() {
             this.run("PRAGMA busy_timeout=0", &[]).await?;
         }
-        if (this.journal == "wal") != (found.journal == "wal") {
+        if this.is_wal() != (found.journal == "wal") {
             // That may have taken seconds.
             found = this.look().await?;
         }
-        if found.synchronous != 2 {
-            let found = found.synchronous;
-            return Err(Error::NotDurable(format!("synchronous reads back as {found} instead of 2 (FULL)")));
+        let Setup { synchronous, schema, .. } = found;
+        if synchronous != 2 {
+            return Err(Error::NotDurable(format!("synchronous reads back as {synchronous} instead of 2 (FULL)")));
         }
         if cfg!(feature = "mutant-synchronous-normal") {
             this.run("PRAGMA synchronous=NORMAL", &[]).await?;
         }
-        schema::migrate(&this, found.schema).await?;
+        schema::migrate(&this, schema).await?;
         this.identify().await?;
         Ok(this)
     }
@@ -107,10 +108,10 @@ impl<C: Connection> Database<C> {
         let mut this = Self::new(connection);
         this.run("PRAGMA query_only=ON", &[]).await?;
         this.run("PRAGMA busy_timeout=0", &[]).await?;
-        let Found { version, journal, schema, .. } = this.look().await?;
+        let Setup { version, journal, schema, .. } = this.look().await?;
         // Which rollback journal is used is not in the file: it is what writers set.
         this.journal = if journal == "wal" { journal } else { setting.mode(&version).to_owned() };
-        if this.journal == "wal" && setting.mode(&version) != "wal" {
+        if this.is_wal() && setting.mode(&version) != "wal" {
             return Err(Error::NotDurable(format!("the file is in WAL mode, which is not safe on SQLite {version}")));
         }
         if schema::is_made(schema)? {
@@ -126,7 +127,7 @@ impl<C: Connection> Database<C> {
     /// # Errors
     /// [`Error::Damaged`] with the first thing that is wrong; whatever SQLite says.
     pub async fn check(&self, now_ms: i64) -> Result<bool, Error> {
-        let most = if self.journal == "wal" { CHECKED_BYTES_MAX } else { CHECKED_OFTEN_BYTES_MAX };
+        let most = if self.is_wal() { CHECKED_BYTES_MAX } else { CHECKED_OFTEN_BYTES_MAX };
         let noted = self.checked_ms..self.checked_ms.saturating_add(CHECK_COUNTS_MS);
         if self.bytes > most || noted.contains(&now_ms) {
             return Ok(false);
@@ -135,36 +136,32 @@ impl<C: Connection> Database<C> {
         if found == "ok" { Ok(true) } else { Err(Error::Damaged(found)) }
     }
 
-    /// Notes that its structure was found well.
+    /// Notes that its structure was found well, where that is asked often: with a rollback journal.
     ///
     /// # Errors
     /// Whatever SQLite says.
     pub async fn note_checked(&self, now_ms: i64) -> Result<(), Error> {
         const SQL: &str =
             "INSERT INTO meta VALUES ('checked', ?1) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+        if self.is_wal() {
+            return Ok(());
+        }
         self.run(SQL, &[now_ms.to_string().into()]).await.map(drop)
     }
 
-    /// Whether every commit makes durable whatever the file shows: with a rollback journal, which it begins anew and whose
-    /// end is synced.
-    #[must_use]
-    pub fn commits_make_durable(&self) -> bool {
-        self.journal != "wal"
-    }
-
-    /// Makes durable whatever the file shows. A process that was killed between a write and its fsync, or that ended
-    /// since its fsync failed, leaves rows that only the kernel's cache may hold: before a repeated request is answered
-    /// with one of them, they must be on the disk.
+    /// Before anything is accepted: in WAL mode makes durable whatever the file shows. A process that was killed between a
+    /// write and its fsync, or that ended since its fsync failed, leaves rows that only the kernel's cache may hold.
     ///
-    /// In WAL mode that takes more than an fsync of the log, which after a failed one may skip the pages that failed: all
-    /// is copied into the database, and the log begins anew, so that no later commit stands behind a page that is not
-    /// there (see `PRAGMA wal_checkpoint` of SQLite). Else it takes a commit.
+    /// That takes more than an fsync of the log, which after a failed one may skip the pages that failed: all is copied into
+    /// the database, and the log begins anew, so that no later commit stands behind a page that is not there (see `PRAGMA
+    /// wal_checkpoint` of SQLite). With a rollback journal, which every commit begins anew and syncs at its end, there is
+    /// nothing to do; see [`Self::make_found_durable`].
     ///
     /// # Errors
     /// [`Error::NotDurable`] if a reader keeps the log from being written back; whatever SQLite says.
-    pub async fn make_durable(&self) -> Result<(), Error> {
-        if self.commits_make_durable() {
-            return self.probe().await;
+    pub async fn make_log_durable(&self) -> Result<(), Error> {
+        if !self.is_wal() {
+            return Ok(());
         }
         let deadline = self.connection.monotonic_ms() + BUSY_MS_MAX;
         while self.one("PRAGMA wal_checkpoint(TRUNCATE)", &[]).await?.integer() != 0 {
@@ -177,6 +174,22 @@ impl<C: Connection> Database<C> {
         Ok(())
     }
 
+    /// Before a repeated request is answered with what was found: with a rollback journal makes that durable, by a commit.
+    /// In WAL mode it has been since [`Self::make_log_durable`].
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], since what was found may be durable all the same.
+    pub async fn make_found_durable(&self) -> Result<(), Error> {
+        if self.is_wal() {
+            return Ok(());
+        }
+        self.probe().await.map_err(|error| Error::Unknown(error.to_string()))
+    }
+
+    fn is_wal(&self) -> bool {
+        self.journal == "wal"
+    }
+
     async fn identify(&mut self) -> Result<(), Error> {
         let Identity { outbox_id, clock_ms, checked_ms } = schema::identity(self).await?;
         self.outbox_id = outbox_id;
@@ -186,7 +199,7 @@ impl<C: Connection> Database<C> {
     }
 
     /// What the connection meets, in one statement: on Spin each costs a change of threads, and instances open often.
-    async fn look(&mut self) -> Result<Found, Error> {
+    async fn look(&mut self) -> Result<Setup, Error> {
         const SQL: &str = "SELECT sqlite_version(), (SELECT journal_mode FROM pragma_journal_mode),
             (SELECT synchronous FROM pragma_synchronous), (SELECT user_version FROM pragma_user_version),
             (SELECT page_count * page_size FROM pragma_page_count, pragma_page_size),
@@ -200,10 +213,10 @@ impl<C: Connection> Database<C> {
         }
         self.bytes = bytes.integer();
         let (version, journal) = (version.into_text(), journal.into_text());
-        Ok(Found { version, journal, synchronous: synchronous.integer(), schema: schema.integer() })
+        Ok(Setup { version, journal, synchronous: synchronous.integer(), schema: schema.integer() })
     }
 
-    async fn set_journal(&mut self, setting: JournalSetting, found: &Found) -> Result<(), Error> {
+    async fn set_journal(&mut self, setting: JournalSetting, found: &Setup) -> Result<(), Error> {
         let version = &found.version;
         let wanted = setting.mode(version);
         self.journal.clone_from(&found.journal);
@@ -226,7 +239,7 @@ impl<C: Connection> Database<C> {
     }
 
     fn note_unsafe_wal(&mut self, version: &str) {
-        if self.journal == "wal" && !wal_is_safe(version) {
+        if self.is_wal() && !wal_is_safe(version) {
             self.note =
                 Some(format!("the outbox is forced into WAL mode on SQLite {version}, which lacks the WAL-reset fix"));
         }

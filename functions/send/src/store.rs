@@ -70,8 +70,8 @@ impl Store {
         let database = self.shared.connections.take().await?;
         let earlier = database.earlier(key, extent).await?;
         // Whoever wrote it may have been killed, or have failed, before its last fsync.
-        if matches!(earlier, Some(Earlier::Messages(_))) && database.commits_make_durable() {
-            database.make_durable().await.map_err(|error| Error::Unknown(error.to_string()))?;
+        if matches!(earlier, Some(Earlier::Messages(_))) {
+            database.make_found_durable().await?;
         }
         self.shared.connections.put(database);
         Ok(match earlier {

@@ -1,7 +1,7 @@
 //! A disk that fails under a database ends the process. After a failed fsync the kernel may have dropped the pages and
 //! report success the next time, so nothing that this process believes about the file can be trusted. A new process still
 //! reads what the kernel's cache holds, so it writes that anew before it answers with it (the database crate's
-//! `make_durable`).
+//! `make_log_durable` and `make_found_durable`).
 //! The exit comes before the statement's result, so no answer of its group can go out.
 
 use std::ffi::c_int;

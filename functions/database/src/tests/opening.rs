@@ -152,7 +152,7 @@ async fn what_an_earlier_process_left_is_made_durable_by_copying_it() {
     };
     assert!(!holds_it(), "it is in the log only");
     let database = outbox.open().await;
-    database.make_durable().await.unwrap();
+    database.make_log_durable().await.unwrap();
     assert!(holds_it());
     let log = std::fs::metadata(format!("{}-wal", outbox.path.display())).unwrap().len();
     assert_eq!(log, 0, "nothing is written behind pages that may be missing");
@@ -166,7 +166,7 @@ async fn a_reader_that_ends_in_time_does_not_keep_an_outbox_from_being_made_dura
     let reader = outbox.open().await;
     reader.run("BEGIN", &[]).await.unwrap();
     reader.one("SELECT count(*) FROM outbox", &[]).await.unwrap();
-    let durable = database.make_durable();
+    let durable = database.make_log_durable();
     let ended = async { reader.run("COMMIT", &[]).await };
     let (durable, _) = tokio::join!(durable, ended);
     durable.unwrap();
